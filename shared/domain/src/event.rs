@@ -1,0 +1,225 @@
+//! Events: what happened, in the order in which it happened to each instance.
+
+use crate::message::{Message, MessageStatus};
+use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::{fmt, str::FromStr};
+
+/// What happened: `object.verb`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventType {
+    /// The instance's state changed.
+    InstanceStateChanged,
+    /// The instance's health changed.
+    InstanceHealthChanged,
+    /// The instance was linked to an account.
+    PairingSucceeded,
+    /// A pairing ended without success.
+    PairingFailed,
+    /// A message came in.
+    MessageReceived,
+    /// An outbound message reached a new status.
+    MessageStatus,
+    /// A message came in that could not be read.
+    MessageUndecryptable,
+    /// Ephemeral: a QR code to show.
+    PairingQr,
+}
+
+impl EventType {
+    /// Every type.
+    pub const ALL: [Self; 8] = [
+        Self::InstanceStateChanged,
+        Self::InstanceHealthChanged,
+        Self::PairingSucceeded,
+        Self::PairingFailed,
+        Self::MessageReceived,
+        Self::MessageStatus,
+        Self::MessageUndecryptable,
+        Self::PairingQr,
+    ];
+
+    /// The name as the API and the store write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InstanceStateChanged => "instance.state_changed",
+            Self::InstanceHealthChanged => "instance.health_changed",
+            Self::PairingSucceeded => "pairing.succeeded",
+            Self::PairingFailed => "pairing.failed",
+            Self::MessageReceived => "message.received",
+            Self::MessageStatus => "message.status",
+            Self::MessageUndecryptable => "message.undecryptable",
+            Self::PairingQr => "pairing.qr",
+        }
+    }
+
+    /// The type with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Ephemeral events are not stored, have no `seq` and no cursor, and may be dropped.
+    #[must_use]
+    pub const fn is_ephemeral(self) -> bool {
+        matches!(self, Self::PairingQr)
+    }
+}
+
+/// `evt_` and 32 hex digits: the instance is not visible in it, the place in the log is found by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventId(pub MessageId);
+
+impl EventId {
+    /// A fresh id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(MessageId::generate())
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "evt_{}", self.0)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = crate::id::ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix("evt_").ok_or(crate::id::ParseIdError)?.parse().map(Self)
+    }
+}
+
+/// An event before the store gave it its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Its id.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventType,
+    /// When.
+    pub occurred_at: Timestamp,
+    /// The particulars: a JSON object.
+    pub data: Map<String, Value>,
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// Its place among the instance's events: gapless, from 1.
+    pub seq: i64,
+    /// Its place in the log: what a cursor holds. Grows, with gaps.
+    pub position: i64,
+    /// What happened.
+    pub kind: EventType,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// To which instance it happened.
+    pub instance: InstanceId,
+    /// When.
+    pub occurred_at: Timestamp,
+    /// The particulars.
+    pub data: Map<String, Value>,
+}
+
+/// What the status event of an outbound message is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusChange {
+    /// The message.
+    pub message: MessageId,
+    /// Its id at WhatsApp.
+    pub whatsapp_id: String,
+    /// Address of the chat.
+    pub chat: String,
+    /// The new status.
+    pub status: MessageStatus,
+    /// Why it failed.
+    pub reason: Option<FailureReason>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl NewEvent {
+    /// An event of `kind` at `occurred_at`.
+    #[must_use]
+    pub fn new(kind: EventType, occurred_at: Timestamp, data: Map<String, Value>) -> Self {
+        Self { id: EventId::generate(), kind, occurred_at, data }
+    }
+
+    /// The event of a changed state.
+    #[must_use]
+    pub fn state_changed(state: InstanceState, reason: Option<&str>, at: Timestamp) -> Self {
+        Self::new(EventType::InstanceStateChanged, at, object(json!({"state": state, "reason": reason, "since": at})))
+    }
+
+    /// The event of a changed health.
+    #[must_use]
+    pub fn health_changed(health: &Health, at: Timestamp) -> Self {
+        Self::new(EventType::InstanceHealthChanged, at, object(json!(health)))
+    }
+
+    /// The event of a received message. `data` is the message as the API shows it, with its `message_id`.
+    #[must_use]
+    pub fn message_received(message: &Message, at: Timestamp) -> Self {
+        let mut data = object(json!({
+            "message_id": message.id,
+            "whatsapp_id": message.whatsapp_id,
+            "chat": message.chat,
+            "from": message.author,
+            "sent_at": message.times.created,
+        }));
+        data.extend(object(json!(message.content)));
+        if let Some(quoted) = &message.quoted {
+            data.insert("reply_to".into(), json!(quoted));
+        }
+        if message.backfilled {
+            data.insert("backfilled".into(), Value::Bool(true));
+        }
+        Self::new(EventType::MessageReceived, at, data)
+    }
+
+    /// The event of a new status of an outbound message.
+    #[must_use]
+    pub fn message_status(change: &StatusChange) -> Self {
+        let data = object(json!({
+            "message_id": change.message,
+            "whatsapp_id": change.whatsapp_id,
+            "chat": change.chat,
+            "status": change.status,
+            "reason": change.reason,
+        }));
+        Self::new(EventType::MessageStatus, change.at, data)
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&name).ok_or_else(|| serde::de::Error::custom("unknown event type"))
+    }
+}

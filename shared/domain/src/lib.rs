@@ -1,0 +1,28 @@
+//! What Warren talks about: tenants, instances, messages, events, shards and epochs, and the closed list of errors.
+//!
+//! This crate is pure: it does no I/O and reads no clock. Times come in as [`Timestamp`] parameters.
+
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod instance;
+pub mod key;
+pub mod message;
+pub mod network;
+pub mod person;
+pub mod recipient;
+pub mod shard;
+pub mod tenant;
+pub mod time;
+
+pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, EventId, EventType};
+pub use id::{InstanceId, KeyId, MessageId, RequestId, TenantId};
+pub use instance::{Health, HealthStatus, Instance, InstanceState};
+pub use message::{Delivery, Direction, FailureReason, Message, MessageStatus};
+pub use network::Network;
+pub use person::Person;
+pub use recipient::Recipient;
+pub use shard::{Epoch, Fence, Shard, ShardCount};
+pub use tenant::Tenant;
+pub use time::Timestamp;

@@ -1,0 +1,89 @@
+//! Who a message goes to.
+
+use crate::{Error, Result};
+use std::fmt;
+
+/// An address that may be sent to: a person by phone number or LID. Groups join with group messaging.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Recipient {
+    /// E.164 digits without `+`.
+    Phone(String),
+    /// The digits of a hidden address.
+    Lid(String),
+}
+
+/// E.164 allows 15 digits; nothing shorter than 5 is a subscriber number anywhere.
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 5..=15;
+
+impl Recipient {
+    /// Reads what a caller writes: a phone number with or without `+` (or as `...@s.whatsapp.net`), or `...@lid`.
+    ///
+    /// # Errors
+    /// `invalid_recipient` for everything else; the input is never repeated in the error.
+    pub fn parse(text: &str) -> Result<Self> {
+        let refused = |detail: &str| Err(Error::invalid("invalid_recipient", detail));
+        match text.split_once('@') {
+            None => Self::phone(text),
+            Some((user, "s.whatsapp.net")) => Self::phone(user),
+            Some((user, "lid")) if !user.is_empty() && user.len() <= 20 && user.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(Self::Lid(user.to_owned()))
+            }
+            Some((_, "lid")) => refused("A LID is digits followed by @lid."),
+            Some((_, "g.us")) => refused("Sending to groups is not available on this route yet."),
+            Some(_) => refused("Send to a phone number, or to an address that ends in @lid."),
+        }
+    }
+
+    fn phone(text: &str) -> Result<Self> {
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.is_empty() {
+            return Err(Error::invalid("invalid_recipient", "A phone number has digits only, with or without a leading +."));
+        }
+        if !PHONE_DIGITS.contains(&digits.len()) || digits.starts_with('0') {
+            return Err(Error::invalid(
+                "invalid_recipient",
+                "A phone number is written in full, with its country code: 5 to 15 digits, not starting with 0.",
+            ));
+        }
+        Ok(Self::Phone(digits.to_owned()))
+    }
+
+    /// The address as WhatsApp writes it; also the key of the chat.
+    #[must_use]
+    pub fn jid(&self) -> String {
+        match self {
+            Self::Phone(digits) => format!("{digits}@s.whatsapp.net"),
+            Self::Lid(digits) => format!("{digits}@lid"),
+        }
+    }
+}
+
+impl fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recipient(..)")
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_numbers_and_lids() {
+        for text in ["628123456789", "+628123456789", "628123456789@s.whatsapp.net"] {
+            assert_eq!(Recipient::parse(text).unwrap().jid(), "628123456789@s.whatsapp.net");
+        }
+        assert_eq!(Recipient::parse("123@lid").unwrap().jid(), "123@lid");
+    }
+
+    #[test]
+    fn refuses_everything_else_without_repeating_it() {
+        let forty_digits = "1".repeat(40);
+        for text in ["", "+", "+1 (555) abc", &forty_digits, "x@g.us", "status@broadcast", "@lid", "0812345678", "１２３４５６"] {
+            let error = Recipient::parse(text).unwrap_err();
+            assert_eq!(error.code, "invalid_recipient");
+            assert!(text.len() < 4 || !error.detail.contains(text));
+        }
+    }
+}
