@@ -1,0 +1,172 @@
+//! Where settings come from, which one wins, and what is refused.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use serde::Deserialize;
+use std::io::Write;
+use warren_runtime::config::{self, Config, Error, Loaded, Sources};
+
+/// Stands for a service's own options: of the documented keys it knows one that both services have.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Service {
+    sweep_ms: u32,
+}
+
+fn load(sources: &Sources) -> Result<Loaded<Service, Service>, Error> {
+    config::load(sources)
+}
+
+fn environment(variables: &[(&str, &str)]) -> Sources {
+    let environment = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Sources { environment, ..Sources::default() }
+}
+
+fn with_file(text: &str, variables: &[(&str, &str)]) -> (tempfile::TempDir, Sources) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.toml");
+    std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+    (folder, Sources { file: Some(path), ..environment(variables) })
+}
+
+fn config_of(variables: &[(&str, &str)]) -> Config<Service, Service> {
+    load(&environment(variables)).unwrap().config
+}
+
+fn refused(variables: &[(&str, &str)]) -> String {
+    let line = load(&environment(variables)).unwrap_err().to_string();
+    assert!(!line.contains('\n'), "one line: {line}");
+    line
+}
+
+#[test]
+fn the_defaults_are_the_documented_file() {
+    let Loaded { config, effective, warnings } = load(&Sources::default()).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.simulator.listen.to_string(), "127.0.0.1:8090");
+    assert_eq!(config.store.data_dir.to_str(), Some("./warren-data"));
+    assert_eq!(config.store.shard_count.get(), 1024);
+    assert!(config.admin.key.is_none() && config.store.sealing_key.is_none());
+    assert_eq!((config.gateway.sweep_ms, config.worker.sweep_ms), (1000, 1000));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert!(effective.contains("127.0.0.1:8080"), "{effective}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+    let file = "[server]\nlisten = \"127.0.0.1:1\"\n[gateway]\nsweep_ms = 7\n[shutdown]\ngrace_seconds = 3\n";
+    let (_folder, sources) = with_file(file, &[("WARREN_LISTEN", "127.0.0.1:2"), ("WARREN_SHUTDOWN__GRACE_SECONDS", "4")]);
+    let config = load(&sources).unwrap().config;
+    assert_eq!((config.server.listen.port(), config.gateway.sweep_ms, config.shutdown.grace_seconds), (2, 7, 4));
+    assert_eq!(config.store.readers, 4);
+    let sources = sources.with("server.listen", "127.0.0.1:3");
+    assert_eq!(load(&sources).unwrap().config.server.listen.port(), 3, "the command line wins over all");
+}
+
+#[test]
+fn every_well_known_name_works() {
+    let config = config_of(&[
+        ("WARREN_LISTEN", "localhost:1000"),
+        ("WARREN_ADMIN_LISTEN", "[::1]:1001"),
+        ("WARREN_SIMULATOR_LISTEN", "127.0.0.1:1002"),
+        ("WARREN_DATA_DIR", "2024"),
+        ("WARREN_ADMIN_KEY", "12345678901234567890123456789012"),
+        ("WARREN_SEALING_KEY", "00"),
+        ("RUST_LOG", "error"),
+        ("PORT", "1003"),
+    ]);
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:1003", "PORT replaces the port alone");
+    assert_eq!(config.admin.listen.to_string(), "[::1]:1001");
+    assert_eq!(config.simulator.listen.port(), 1002);
+    assert_eq!(config.store.data_dir.to_str(), Some("2024"));
+    assert_eq!(config.admin.key.unwrap().reveal(), "12345678901234567890123456789012");
+    assert_eq!(config.store.sealing_key.unwrap().reveal(), "00");
+    assert_eq!(config.log.filter, "error");
+}
+
+#[test]
+fn the_sections_of_services_are_set_like_the_others() {
+    let config = config_of(&[("WARREN_GATEWAY__SWEEP_MS", "9"), ("WARREN_WORKER__SWEEP_MS", "8")]);
+    assert_eq!((config.gateway.sweep_ms, config.worker.sweep_ms), (9, 8));
+    assert!(refused(&[("WARREN_GATEWAY__SWEEP_MS", "often")]).starts_with("gateway.sweep_ms:"));
+}
+
+#[test]
+fn an_empty_value_is_none() {
+    let config = config_of(&[("WARREN_ADMIN_KEY", ""), ("PORT", ""), ("WARREN_LISTEN", "")]);
+    assert!(config.admin.key.is_none());
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+}
+
+#[test]
+fn a_secret_can_be_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    let path = path.to_str().unwrap();
+    for name in ["WARREN_ADMIN_KEY_FILE", "WARREN_ADMIN__KEY_FILE"] {
+        assert_eq!(config_of(&[(name, path)]).admin.key.unwrap().reveal(), "s3cret");
+    }
+    assert!(refused(&[("WARREN_ADMIN_KEY_FILE", path), ("WARREN_ADMIN_KEY", "x")]).starts_with("admin.key:"));
+    assert!(refused(&[("WARREN_ADMIN_KEY_FILE", "/nowhere")]).starts_with("WARREN_ADMIN_KEY_FILE:"));
+    std::fs::write(path, "\n").unwrap();
+    assert!(refused(&[("WARREN_ADMIN_KEY_FILE", path)]).contains("empty"));
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let variables = [("WARREN_ADMIN_KEY", "canary-a"), ("WARREN_SEALING_KEY", "canary-b")];
+    let loaded = load(&environment(&variables)).unwrap();
+    let shown = format!("{}{:?}", loaded.effective, loaded.config);
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(loaded.effective.contains("(hidden)"));
+    let (_folder, sources) = with_file("[admin]\nkey = 4711\n", &[]);
+    let line = load(&sources).unwrap_err().to_string();
+    assert_eq!(line, "admin.key: must be a text");
+}
+
+#[test]
+fn what_is_in_effect_can_be_read_back() {
+    let loaded = load(&environment(&[("PORT", "77"), ("WARREN_WORKER__SWEEP_MS", "8")])).unwrap();
+    let (_folder, sources) = with_file(&loaded.effective, &[]);
+    let again = load(&sources).unwrap().config;
+    assert_eq!((again.server.listen.port(), again.worker.sweep_ms), (77, 8));
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    assert!(refused(&[("WARREN_LISTEN", "nonsense")]).starts_with("server.listen:"));
+    assert!(refused(&[("PORT", "70000")]).starts_with("PORT:"));
+    assert!(refused(&[("WARREN_STORE__SHARD_COUNT", "0")]).starts_with("store.shard_count:"));
+    assert!(refused(&[("WARREN_STORE__READERS", "65")]).starts_with("store.readers:"));
+    assert!(refused(&[("WARREN_SHUTDOWN__GRACE_SECONDS", "0")]).starts_with("shutdown.grace_seconds:"));
+    assert!(refused(&[("RUST_LOG", "warren=loud")]).starts_with("log.filter:"));
+    assert!(refused(&[("WARREN_LOG__FORMAT", "xml")]).starts_with("log.format:"));
+    assert!(refused(&[("WARREN_ADMIN_LISTEN", "127.0.0.1:8080")]).contains("different ports"));
+    assert!(refused(&[("WARREN_SERVER__LISTN", "127.0.0.1:1")]).contains("listn"));
+    assert!(refused(&[("WARREN_NOTHING__X", "1")]).contains("nothing"));
+}
+
+#[test]
+fn an_address_for_other_machines_needs_a_word() {
+    let line = refused(&[("WARREN_LISTEN", "0.0.0.0:8080")]);
+    assert!(line.contains("server.allow_plaintext"), "{line}");
+    assert!(refused(&[("WARREN_ADMIN_LISTEN", "[::]:9090")]).contains("admin.allow_plaintext"));
+    let config = config_of(&[("WARREN_LISTEN", "0.0.0.0:8080"), ("WARREN_SERVER__ALLOW_PLAINTEXT", "true")]);
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
+}
+
+#[test]
+fn a_wrong_file_is_refused() {
+    let (_folder, sources) = with_file("[server\n", &[]);
+    let line = load(&sources).unwrap_err().to_string();
+    assert!(line.contains("some.toml") && !line.contains('\n'), "{line}");
+    let missing = Sources { file: Some("/nowhere/warren.toml".into()), ..Sources::default() };
+    assert!(load(&missing).unwrap_err().to_string().contains("cannot be read"));
+}
+
+#[test]
+fn names_that_look_like_settings_are_noted() {
+    let variables = [("WARREN_LISTN", "x"), ("WARREN_FAULT_POINT", "x"), ("DATABASE_URL", "x"), ("HOME", "x")];
+    let warnings = load(&environment(&variables)).unwrap().warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
