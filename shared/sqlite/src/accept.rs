@@ -1,0 +1,152 @@
+//! Accepting outbound messages: each on its own verdict, all in one commit.
+//!
+//! Persisted: the message as it was asked for, with everything that is the same for all attempts (WhatsApp id, secret), and
+//! the caller's key. The number of open messages is moved with it, so that the limit needs no counting.
+
+use crate::Sqlite;
+use crate::messages::find;
+use crate::rows::{delivery_number, direction_number, json, maybe_json, millis, object};
+use crate::transaction::Tx;
+use rusqlite::{OptionalExtension, Result, params};
+use warren_domain::message::Times;
+use warren_domain::{Direction, InstanceState, Message, MessageId, MessageStatus};
+use warren_ports::ledger::{Accepted, IdempotencyKey, NewMessage};
+
+/// In `idempotency.purpose`: the key of a sent message.
+const SENT_MESSAGE: i64 = 1;
+/// What a message takes besides its text, about.
+const ROW_BYTES: usize = 512;
+
+pub(crate) async fn accept(store: &Sqlite, messages: Vec<NewMessage>) -> warren_domain::Result<Vec<Accepted>> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let items = messages.len();
+    store
+        .writer()
+        .sized_edge(items, items * ROW_BYTES, move |tx| {
+            messages.iter().map(|message| accept_one(tx, message)).collect::<Result<_>>().map_err(Into::into)
+        })
+        .await
+}
+
+fn accept_one(tx: &Tx<'_>, message: &NewMessage) -> Result<Accepted> {
+    if let Some(key) = &message.idempotency
+        && let Some(seen) = seen_before(tx, message, key)?
+    {
+        return Ok(seen);
+    }
+    if let Some(refused) = refusal(tx, message)? {
+        return Ok(refused);
+    }
+    let room = tx
+        .conn
+        .prepare_cached(
+            "UPDATE instance_counters SET open_messages = open_messages + 1, last_active_at = max(last_active_at, ?3)
+             WHERE instance_id = ?1 AND open_messages < ?2",
+        )?
+        .execute(params![message.instance.as_bytes(), message.queue_limit, tx.now.as_millis()])?;
+    if room == 0 {
+        return Ok(Accepted::QueueFull);
+    }
+    insert(tx, message)?;
+    if let Some(key) = &message.idempotency {
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO idempotency (tenant_id, key, purpose, fingerprint, resource, stored_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                message.tenant.as_bytes(),
+                key.key,
+                SENT_MESSAGE,
+                key.fingerprint,
+                message.id.as_bytes(),
+                tx.now.as_millis()
+            ])?;
+    }
+    Ok(Accepted::New(as_queued(message)))
+}
+
+/// The verdict on a key that was used before.
+fn seen_before(tx: &Tx<'_>, message: &NewMessage, key: &IdempotencyKey) -> Result<Option<Accepted>> {
+    let seen = tx
+        .conn
+        .prepare_cached("SELECT purpose, fingerprint, resource FROM idempotency WHERE tenant_id = ?1 AND key = ?2")?
+        .query_row(params![message.tenant.as_bytes(), key.key], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?, MessageId::from_bytes(row.get(2)?)))
+        })
+        .optional()?;
+    let Some((purpose, fingerprint, first)) = seen else { return Ok(None) };
+    if purpose != SENT_MESSAGE || fingerprint != key.fingerprint {
+        return Ok(Some(Accepted::Mismatch));
+    }
+    // The key outlives its message only where the instance was deleted: retention keeps messages longer than keys.
+    Ok(Some(find(tx.conn, message.tenant, first)?.map_or(Accepted::NoInstance, Accepted::Replay)))
+}
+
+fn refusal(tx: &Tx<'_>, message: &NewMessage) -> Result<Option<Accepted>> {
+    let instance = tx
+        .conn
+        .prepare_cached("SELECT state, phone IS NOT NULL FROM instances WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL")?
+        .query_row(params![message.instance.as_bytes(), message.tenant.as_bytes()], |row| {
+            let state = InstanceState::parse(row.get_ref(0)?.as_str()?);
+            Ok((state.ok_or_else(|| crate::rows::corrupt(0, rusqlite::types::Type::Text))?, row.get::<_, bool>(1)?))
+        })
+        .optional()?;
+    Ok(match instance {
+        None => Some(Accepted::NoInstance),
+        Some((_, false)) => Some(Accepted::NotPaired),
+        // Pairing with an account: it was logged out and pairs anew.
+        Some((InstanceState::Created | InstanceState::Pairing | InstanceState::LoggedOut, _)) => Some(Accepted::NotPaired),
+        Some(_) => None,
+    })
+}
+
+fn insert(tx: &Tx<'_>, message: &NewMessage) -> Result<()> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO messages (id, tenant_id, instance_id, direction, whatsapp_id, chat, author_jid, content, quoted, status,
+                 delivery, expires_at, metadata, backfilled, stored_at, created_at, secret, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?15, 0)",
+        )?
+        .execute(params![
+            message.id.as_bytes(),
+            message.tenant.as_bytes(),
+            message.instance.as_bytes(),
+            direction_number(Direction::Outbound),
+            message.whatsapp_id,
+            message.chat,
+            json(&message.content)?,
+            maybe_json(message.quoted.as_ref())?,
+            MessageStatus::Queued.rank(),
+            delivery_number(message.delivery),
+            millis(message.expires_at),
+            object(&message.metadata)?,
+            tx.now.as_millis(),
+            message.created_at.as_millis(),
+            message.secret,
+        ])?;
+    Ok(())
+}
+
+fn as_queued(message: &NewMessage) -> Message {
+    Message {
+        id: message.id,
+        tenant: message.tenant,
+        instance: message.instance,
+        direction: Direction::Outbound,
+        whatsapp_id: message.whatsapp_id.clone(),
+        chat: message.chat.clone(),
+        author: None,
+        content: message.content.clone(),
+        quoted: message.quoted.clone(),
+        status: MessageStatus::Queued,
+        reason: None,
+        delivery: message.delivery,
+        expires_at: message.expires_at,
+        metadata: message.metadata.clone(),
+        backfilled: false,
+        times: Times { created: message.created_at, ..Times::default() },
+    }
+}
