@@ -1,0 +1,126 @@
+//! One client object of the library, from its building to its end. It has one socket in its life: whatever ends the
+//! socket ends the client, and the next one is built from the ledger.
+
+mod http;
+mod inbound;
+mod signals;
+
+pub(crate) use http::WebClient;
+pub(crate) use signals::{LogoutCause, ReceiptSignal, Signal};
+
+use crate::{
+    owner::Owner,
+    sealing::DataKey,
+    session::{Poison, SessionParts, SessionStore},
+    shared::Shared,
+    tasks::ClientTasks,
+    transport::{GatedFactory, SendGate},
+};
+use inbound::Inbox;
+use signals::Signals;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
+use warren_domain::{Error, InstanceId, Result, TenantId};
+use whatsapp_rust::{Client, bot::Bot};
+
+/// How long a clean end may take: the library flushes commits, receipts and session state, 5 s each at most.
+const GRACE: Duration = Duration::from_secs(15);
+/// Signals that wait for the instance's actor. Acks are bounded by the messages in flight, receipts are not: when it is
+/// full the connection is given up and rebuilt, because a dropped ack must not be taken for a missing one.
+const SIGNALS: usize = 2_048;
+/// The WhatsApp Web version claimed to the simulator, which takes any; without it the library would ask WhatsApp's site.
+const SIMULATED_VERSION: (u32, u32, u32) = (2, 3000, 1_042_742_319);
+
+/// A running client.
+pub(crate) struct Link {
+    pub(crate) client: Arc<Client>,
+    pub(crate) gate: Arc<SendGate>,
+    pub(crate) store: Arc<SessionStore>,
+    pub(crate) signals: mpsc::Receiver<Signal>,
+    pub(crate) poisoned: watch::Receiver<Option<Poison>>,
+    pub(crate) tasks: ClientTasks,
+    pub(crate) run: tokio::task::JoinHandle<()>,
+}
+
+/// What a client is built for.
+pub(crate) struct LinkParts {
+    pub(crate) tenant: TenantId,
+    pub(crate) instance: InstanceId,
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) data_key: DataKey,
+    pub(crate) device: Option<Vec<u8>>,
+}
+
+impl Link {
+    /// Builds a client from the ledger and starts it: it connects at once.
+    pub(crate) async fn start(shared: &Arc<Shared>, parts: LinkParts) -> Result<Self> {
+        let LinkParts { tenant, instance, owner, data_key, device } = parts;
+        let tasks = ClientTasks::default();
+        let gate =
+            SendGate::new(owner.clone(), tenant, instance, shared.ports.ledger.clone(), shared.ports.clock.clone());
+        let (store, poisoned) = SessionStore::new(SessionParts {
+            owner,
+            tenant,
+            instance,
+            ledger: shared.ports.ledger.clone(),
+            data_key,
+            gate: gate.clone(),
+            tasks: tasks.clone(),
+            device,
+            trust: shared.ports.endpoint.simulator_key(),
+            lost_inbound: shared.metrics.lost_inbound.clone(),
+            clock: shared.ports.clock.clone(),
+        });
+        let (events, signals) = mpsc::channel(SIGNALS);
+        let bot = build(shared, &gate, &store, &tasks, Signals::new(events, shared.metrics.signals_dropped.clone()))
+            .await
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let client = bot.client();
+        // One socket a client: reconnecting is ours to decide.
+        client.enable_auto_reconnect.store(false, Ordering::SeqCst);
+        let run = tasks.run(bot.run());
+        Ok(Self { client, gate, store, signals, poisoned, tasks, run })
+    }
+
+    /// Ends the client, flushing what the library holds, and waits until nothing of it runs. At most 15 s.
+    pub(crate) async fn finish(self) {
+        if self.poisoned.borrow().is_none() {
+            // An overdue flush is dropped: what was not committed was not acknowledged either.
+            let _ = tokio::time::timeout(GRACE, self.client.disconnect()).await;
+        }
+        self.abort().await;
+    }
+
+    /// Ends the client without another write of its own.
+    pub(crate) async fn abort(self) {
+        self.gate.close().await;
+        self.tasks.abort();
+        self.tasks.ended().await;
+    }
+}
+
+async fn build(
+    shared: &Arc<Shared>,
+    gate: &Arc<SendGate>,
+    store: &Arc<SessionStore>,
+    tasks: &ClientTasks,
+    signals: Signals,
+) -> Result<Bot, whatsapp_rust::bot::BotBuilderError> {
+    let builder = Bot::builder()
+        .with_backend_arc(store.clone())
+        .with_transport_factory(GatedFactory { gate: gate.clone(), dialer: shared.dialer.clone() })
+        .with_http_client(shared.web.clone())
+        .with_runtime(tasks.clone())
+        .with_event_handler(signals)
+        .with_inbound_durability_hook(Inbox::new(shared.clone(), store.clone()))
+        .with_wanted_pre_key_count(shared.options.pre_keys)
+        .skip_history_sync();
+    let builder = match shared.ports.endpoint.simulator_key() {
+        Some(_) => builder.with_version(SIMULATED_VERSION),
+        None => builder,
+    };
+    builder.build().await
+}

@@ -1,0 +1,176 @@
+//! What the library announces, narrowed to what an instance acts on.
+//!
+//! An inline handler on the library's event bus, into a bounded queue: the library's own delivery modes either drop acks or
+//! grow without bound.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use wacore::types::{
+    events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind},
+    presence::ReceiptType,
+};
+use wacore_binary::Jid;
+use warren_domain::{MessageStatus, Timestamp};
+
+/// Why the account was logged out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogoutCause {
+    /// The device was removed on the phone, or WhatsApp refused its login.
+    Removed,
+    /// The account is locked by WhatsApp.
+    Locked,
+}
+
+/// A receipt of a recipient.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceiptSignal {
+    pub(crate) ids: Vec<String>,
+    pub(crate) status: MessageStatus,
+    /// When, if that was while this instance was away; else it is now.
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// What an instance acts on.
+#[derive(Debug, Clone)]
+pub(crate) enum Signal {
+    /// A QR code to show, good for `valid_for`.
+    Qr { code: String, valid_for: Duration },
+    /// The codes of this connection ran out.
+    QrExhausted,
+    /// The phone scanned the code.
+    Paired { pn: Jid, lid: Jid, push_name: Option<String> },
+    /// The phone scanned the code and the pairing failed.
+    PairingFailed,
+    /// Logged in, session state in place.
+    Ready,
+    /// The offline backlog was received and committed.
+    Drained,
+    /// The server's answer to a message.
+    Ack { id: String, error: Option<String> },
+    /// A recipient's receipt.
+    Receipt(ReceiptSignal),
+    /// A message that could not be read.
+    Undecryptable { id: String, chat: String, sender: String },
+    /// The account's own name changed.
+    PushName(String),
+    /// Another connection of this device took over.
+    Replaced,
+    /// The device is not linked any more.
+    LoggedOut(LogoutCause),
+    /// The account is banned for a time.
+    Banned { expires_in: Duration },
+    /// The login was refused.
+    Failure(ConnectFailureReason),
+}
+
+/// The handler.
+pub(crate) struct Signals {
+    queue: mpsc::Sender<Signal>,
+    overflowed: AtomicBool,
+    dropped: prometheus::IntCounter,
+}
+
+impl Signals {
+    pub(crate) fn new(queue: mpsc::Sender<Signal>, dropped: prometheus::IntCounter) -> Self {
+        Self { queue, overflowed: AtomicBool::new(false), dropped }
+    }
+
+    fn push(&self, signal: Signal) {
+        if self.overflowed.load(Ordering::Relaxed) {
+            self.dropped.inc();
+            return;
+        }
+        if self.queue.try_send(signal).is_err() {
+            // From here on nothing of this connection is heard: the actor sees the missing answers and rebuilds it.
+            self.overflowed.store(true, Ordering::Relaxed);
+            self.dropped.inc();
+        }
+    }
+}
+
+impl EventHandler for Signals {
+    fn handle_event(&self, event: Arc<Event>) {
+        if let Some(signal) = read(&event) {
+            self.push(signal);
+        }
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[
+            EventKind::Connected,
+            EventKind::PairSuccess,
+            EventKind::PairError,
+            EventKind::LoggedOut,
+            EventKind::PairingQrCode,
+            EventKind::PairingQrCodesExhausted,
+            EventKind::Receipt,
+            EventKind::ServerAck,
+            EventKind::UndecryptableMessage,
+            EventKind::SelfPushNameUpdated,
+            EventKind::OfflineSyncCompleted,
+            EventKind::StreamReplaced,
+            EventKind::TemporaryBan,
+            EventKind::ConnectFailure,
+            EventKind::ClientOutdated,
+        ])
+    }
+}
+
+fn read(event: &Event) -> Option<Signal> {
+    Some(match event {
+        Event::Connected(_) => Signal::Ready,
+        Event::OfflineSyncCompleted(_) => Signal::Drained,
+        Event::PairingQrCode(qr) => Signal::Qr { code: qr.code.clone(), valid_for: qr.timeout },
+        Event::PairingQrCodesExhausted(_) => Signal::QrExhausted,
+        Event::PairSuccess(paired) => {
+            let push_name = Some(paired.business_name.clone()).filter(|name| !name.is_empty());
+            Signal::Paired { pn: paired.id.clone(), lid: paired.lid.clone(), push_name }
+        }
+        Event::PairError(_) => Signal::PairingFailed,
+        Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
+            Signal::Ack { id: ack.id.clone(), error: ack.error.clone() }
+        }
+        Event::Receipt(receipt) => Signal::Receipt(read_receipt(receipt)?),
+        Event::UndecryptableMessage(message) => Signal::Undecryptable {
+            id: message.info.id.clone(),
+            chat: message.info.source.chat.to_string(),
+            sender: message.info.source.sender.to_string(),
+        },
+        Event::SelfPushNameUpdated(update) => Signal::PushName(update.new_name.clone()),
+        Event::StreamReplaced(_) => Signal::Replaced,
+        Event::LoggedOut(logout) => Signal::LoggedOut(match logout.reason {
+            ConnectFailureReason::AccountLocked => LogoutCause::Locked,
+            _ => LogoutCause::Removed,
+        }),
+        Event::TemporaryBan(ban) => {
+            // A negative span is none.
+            Signal::Banned { expires_in: ban.expire.to_std().unwrap_or_default() }
+        },
+        Event::ConnectFailure(failure) => Signal::Failure(failure.reason),
+        Event::ClientOutdated(_) => Signal::Failure(ConnectFailureReason::ClientOutdated),
+        _ => return None,
+    })
+}
+
+fn read_receipt(receipt: &wacore::types::events::Receipt) -> Option<ReceiptSignal> {
+    if receipt.source.is_from_me {
+        return None;
+    }
+    let status = match receipt.r#type {
+        ReceiptType::Delivered => MessageStatus::Delivered,
+        ReceiptType::Read => MessageStatus::Read,
+        ReceiptType::Played => MessageStatus::Played,
+        // A recipient that asks again has received something: the server took the message.
+        ReceiptType::Retry | ReceiptType::Sent => MessageStatus::Sent,
+        _ => return None,
+    };
+    // WhatsApp's own time has whole seconds: good enough only where the receipt waited for us.
+    let at = receipt.offline.then(|| Timestamp::from_millis(receipt.timestamp.timestamp_millis()));
+    Some(ReceiptSignal { ids: receipt.message_ids.clone(), status, at })
+}

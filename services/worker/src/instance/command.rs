@@ -1,0 +1,117 @@
+//! What the edge asks of an instance.
+
+use super::{
+    Mail,
+    actor::{Actor, Intent},
+};
+use std::ops::ControlFlow;
+use tokio::sync::oneshot;
+use warren_domain::{InstanceState, Result};
+use warren_ports::{
+    bus::{Action, Measured, PairingState, Reply},
+    ledger::Op,
+};
+
+impl Actor {
+    /// Reads mail while there is no connection.
+    pub(super) async fn read_at_rest(&mut self, mail: Mail) -> ControlFlow<()> {
+        match mail {
+            // Without a connection nothing can be sent; the next one looks by itself.
+            Mail::Ring => ControlFlow::Continue(()),
+            Mail::Stop => ControlFlow::Break(()),
+            Mail::Command(action, reply) => match self.answer(&action) {
+                Some(answer) => {
+                    let _ = reply.send(answer);
+                    ControlFlow::Continue(())
+                }
+                None => self.obey(action, reply).await,
+            },
+        }
+    }
+
+    /// The answer to a command that needs nothing done, or cannot be done; `None`: it is to be carried out.
+    pub(super) fn answer(&self, action: &Action) -> Option<Reply> {
+        let linked = self.is_linked();
+        match action {
+            Action::PairingStatus => Some(Reply::Pairing(self.pairing.status.clone())),
+            Action::Health => Some(Reply::Health(Measured {
+                status: self.instance.health.status,
+                reason: self.instance.health.reason.clone(),
+                last_stanza_at: self.instance.health.last_stanza_at,
+                rtt_ms: self.instance.health.rtt_ms,
+            })),
+            Action::PairByQr if self.intent == Intent::Pair => {
+                Some(refused("pairing_in_progress", "This instance is being paired; cancel that first, or use its code."))
+            }
+            Action::PairByQr if linked => {
+                Some(refused("already_paired", "This instance is linked to an account; log it out first."))
+            }
+            Action::CancelPairing if self.intent != Intent::Pair => {
+                Some(refused("not_pairing", "There is no pairing to cancel."))
+            }
+            Action::Connect | Action::Disconnect | Action::Restart | Action::Logout if !linked => {
+                Some(refused("not_paired", "This instance is not linked to an account; pair it first."))
+            }
+            Action::Connect if self.intent == Intent::Online => Some(Reply::Accepted),
+            Action::Disconnect if self.instance.state == InstanceState::Disconnected => Some(Reply::Accepted),
+            _ => None,
+        }
+    }
+
+    fn is_linked(&self) -> bool {
+        self.instance.account.is_some()
+            && !matches!(self.instance.state, InstanceState::LoggedOut | InstanceState::Created | InstanceState::Pairing)
+    }
+
+    /// Carries a command out. The connection, if there was one, has ended.
+    pub(super) async fn carry_out(&mut self, action: Action) -> Result<ControlFlow<()>> {
+        match action {
+            Action::PairByQr => self.begin_pairing().await?,
+            Action::CancelPairing => self.end_pairing(PairingState::Cancelled, "cancelled").await?,
+            Action::Connect | Action::Restart => {
+                self.intent = Intent::Online;
+                self.failures = 0;
+                self.set_state(InstanceState::Connecting, None).await?;
+            }
+            Action::Disconnect => {
+                self.intent = Intent::Rest;
+                self.set_state(InstanceState::Disconnected, Some("requested")).await?;
+            }
+            Action::Logout => self.forget_session("requested").await?,
+            Action::Deleted => {
+                // The row is marked deleted: its session state goes with the rest of it, in small batches.
+                let _ = self.commit(Op::ForgetSession { fail_open: None }).await;
+                return Ok(ControlFlow::Break(()));
+            }
+            Action::PairingStatus | Action::Health => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Mail while there is a connection: answered at once, or it ends the connection.
+    pub(super) fn read_live(&self, mail: Mail) -> LiveMail {
+        match mail {
+            Mail::Ring => LiveMail::Ring,
+            Mail::Stop => LiveMail::Stop,
+            Mail::Command(action, reply) => match self.answer(&action) {
+                Some(answer) => {
+                    let _ = reply.send(answer);
+                    LiveMail::Answered
+                }
+                None => LiveMail::Command(action, reply),
+            },
+        }
+    }
+}
+
+/// What a letter means for a live connection.
+pub(super) enum LiveMail {
+    Answered,
+    Ring,
+    Stop,
+    Command(Action, oneshot::Sender<Reply>),
+}
+
+fn refused(code: &str, detail: &str) -> Reply {
+    Reply::Refused { code: code.into(), detail: detail.into() }
+}

@@ -1,0 +1,107 @@
+//! What an instance's actor writes of itself.
+
+use super::actor::Actor;
+use crate::sealing::DataKey;
+use warren_domain::{
+    Error, InstanceState, Result, Timestamp,
+    event::{EventType, NewEvent},
+    instance::Account,
+};
+use warren_ports::{
+    bus::{Ring, Topic},
+    ledger::{Op, Outcome, Record, RecordKind, Write},
+};
+
+/// The key of the one record of its kind.
+const DEVICE_KEY: &[u8] = b"device";
+const DATA_KEY: &[u8] = b"data";
+
+impl Actor {
+    pub(super) fn now(&self) -> Timestamp {
+        self.shared.ports.clock.now()
+    }
+
+    pub(super) fn write(&self, op: Op) -> Write {
+        Write { fence: self.owner.fence(), tenant: self.instance.tenant, instance: self.instance.id, op }
+    }
+
+    /// Commits one write of the actor. `false`: nothing was there to change.
+    pub(super) async fn commit(&self, op: Op) -> Result<bool> {
+        match self.shared.ports.ledger.commit(vec![self.write(op)]).await.pop() {
+            Some(Outcome::Done) => {
+                self.ring_log();
+                Ok(true)
+            }
+            Some(Outcome::NoChange) => Ok(false),
+            Some(Outcome::OwnershipLost | Outcome::LedgerBehind) => {
+                self.owner.lose();
+                Err(Error::ownership_lost())
+            }
+            Some(Outcome::Refused(error)) => Err(error),
+            None => Err(Error::internal("the ledger gave no verdict")),
+        }
+    }
+
+    pub(super) fn ring_log(&self) {
+        self.shared.ports.bus.ring(Topic::Log(self.instance.tenant), Ring::Log);
+    }
+
+    /// Sets the state, with its event.
+    pub(super) async fn set_state(&mut self, state: InstanceState, reason: Option<&str>) -> Result<()> {
+        let at = self.now();
+        self.commit(Op::SetState { state, reason: reason.map(str::to_owned), at }).await?;
+        self.count_state(state);
+        self.instance.reason = reason.map(str::to_owned);
+        self.instance.since = at;
+        Ok(())
+    }
+
+    /// Keeps the gauge by state true.
+    fn count_state(&mut self, state: InstanceState) {
+        let gauge = &self.shared.metrics.instances;
+        gauge.with_label_values(&[self.instance.state.as_str()]).dec();
+        gauge.with_label_values(&[state.as_str()]).inc();
+        self.instance.state = state;
+    }
+
+    /// Sets who the account is, with the event of its pairing.
+    pub(super) async fn set_account(&mut self, account: Account, paired: bool) -> Result<()> {
+        let event = paired.then(|| {
+            let data = serde_json::json!({
+                "phone": account.phone, "jid": account.jid, "lid": account.lid, "push_name": account.push_name,
+            });
+            let data = data.as_object().cloned().unwrap_or_default();
+            NewEvent::new(EventType::PairingSucceeded, self.now(), data)
+        });
+        self.commit(Op::SetAccount { account: account.clone(), event }).await?;
+        self.instance.account = Some(account);
+        Ok(())
+    }
+
+    /// The instance's data key, made at first use.
+    pub(super) async fn data_key(&mut self) -> Result<DataKey> {
+        let (tenant, id) = (self.instance.tenant, self.instance.id);
+        let stored = match self.loaded_data_key.take() {
+            Some(wrapped) => Some(wrapped),
+            None => self.record(RecordKind::DataKey, DATA_KEY).await?,
+        };
+        if let Some(wrapped) = stored {
+            return self.shared.ports.master_key.unwrap_data_key(tenant, id, &wrapped);
+        }
+        let (key, wrapped) = self.shared.ports.master_key.new_data_key(tenant, id)?;
+        let record = Record { kind: RecordKind::DataKey, key: DATA_KEY.to_vec(), value: wrapped, mark: 0 };
+        self.commit(Op::Put(vec![record])).await?;
+        Ok(key)
+    }
+
+    /// The device as loaded in bulk by the shard, opened; `None` once it was used: then the store is read.
+    pub(super) fn take_loaded_device(&mut self, key: &DataKey) -> Option<Vec<u8>> {
+        let sealed = self.loaded_device.take()?;
+        key.open(RecordKind::Device, DEVICE_KEY, &sealed).ok()
+    }
+
+    async fn record(&self, kind: RecordKind, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let found = self.shared.ports.ledger.records(self.instance.id, kind, &[key.to_vec()]).await?;
+        Ok(found.into_iter().next().map(|record| record.value))
+    }
+}

@@ -1,0 +1,132 @@
+//! The worker: owns shards, runs one WhatsApp client for each instance in them, sends what their queues hold and is the
+//! only writer of their events.
+//!
+//! Start reading at [`run`], then `shards` (taking and dropping shards), `instance` (the actor of one instance),
+//! `client` (one client object of the library), `session` (its storage over the ledger), `transport` (its way out) and
+//! `outbound` (the queue and what is decided about each row).
+
+mod admission;
+mod client;
+mod instance;
+mod metrics;
+mod options;
+pub mod outbound;
+mod owner;
+mod renewal;
+pub mod sealing;
+mod session;
+mod shared;
+mod shards;
+mod tasks;
+mod transport;
+mod upkeep;
+
+pub use options::Options;
+
+use sealing::MasterKey;
+use shared::Shared;
+use std::sync::Arc;
+use warren_domain::{Error, Result, ShardCount, network::Network, time::Clock};
+use warren_ports::{bus::Bus, lease::Leases, ledger::OwnerLedger, placement::Placement};
+use warren_runtime::{Lifecycle, Metrics};
+
+/// What the worker needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// The ledger.
+    pub ledger: Arc<dyn OwnerLedger>,
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// Where it proves that it lives.
+    pub leases: Arc<dyn Leases>,
+    /// Which shards it owns.
+    pub placement: Arc<dyn Placement>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where its metrics are registered.
+    pub metrics: Metrics,
+    /// What wraps the data keys of sessions.
+    pub master_key: MasterKey,
+    /// Whom it connects to.
+    pub endpoint: Endpoint,
+    /// How many shards there are.
+    pub shard_count: ShardCount,
+}
+
+/// The WhatsApp side.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `wss://web.whatsapp.com/ws/chat`, or a simulator's `ws://` address.
+    pub url: String,
+    /// Which network that is. A pinned simulator key is used for nothing but a simulator.
+    pub network: Network,
+}
+
+/// WhatsApp's own address.
+pub const WHATSAPP_URL: &str = wacore::net::WHATSAPP_WEB_WS_URL;
+
+impl Endpoint {
+    /// WhatsApp.
+    #[must_use]
+    pub fn whatsapp() -> Self {
+        Self { url: WHATSAPP_URL.to_owned(), network: Network::Whatsapp }
+    }
+
+    fn simulator_key(&self) -> Option<[u8; 32]> {
+        match &self.network {
+            Network::Simulator { static_key } => Some(*static_key),
+            Network::Whatsapp => None,
+        }
+    }
+
+    /// A pinned key together with WhatsApp's own hosts would make whoever holds that key WhatsApp.
+    fn check(&self) -> Result<()> {
+        let host = self.url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+        let is_whatsapp = host == "whatsapp.com"
+            || host.ends_with(".whatsapp.com")
+            || host == "whatsapp.net"
+            || host.ends_with(".whatsapp.net");
+        match (&self.network, is_whatsapp) {
+            (Network::Simulator { .. }, true) => Err(Error::invalid(
+                "pinned_key_on_whatsapp",
+                "A simulator's key must never be used with a WhatsApp host; point the worker at the simulator.",
+            )),
+            (Network::Whatsapp, false) => Err(Error::invalid(
+                "not_whatsapp",
+                "Without a simulator's key the worker connects to WhatsApp's own hosts only.",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs a worker until the lifecycle stops it: then it finishes what is under way, flushes, disconnects and gives its
+/// shards up.
+///
+/// # Errors
+/// `Invalid` for settings or an endpoint that make no sense; nothing was started then.
+pub async fn run(options: Options, ports: Ports, lifecycle: Lifecycle) -> Result<()> {
+    options.validate().map_err(|message| Error::invalid("invalid_settings", message))?;
+    ports.endpoint.check()?;
+    let shared = Shared::new(options, ports)?;
+    let clock = renewal::start(&shared, &lifecycle);
+    upkeep::start(&shared, &lifecycle);
+    shards::Shards::new(shared, clock).run(&lifecycle).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pinned_key_and_a_whatsapp_host_exclude_each_other() {
+        let simulator = Network::Simulator { static_key: [1; 32] };
+        let endpoint = |url: &str, network: &Network| Endpoint { url: url.into(), network: network.clone() };
+        assert!(endpoint("ws://127.0.0.1:8090/ws/chat", &simulator).check().is_ok());
+        assert!(Endpoint::whatsapp().check().is_ok());
+        assert!(endpoint("wss://web.whatsapp.com/ws/chat", &simulator).check().is_err());
+        assert!(endpoint("wss://web.whatsapp.com:443/ws", &simulator).check().is_err());
+        assert!(endpoint("ws://127.0.0.1:8090/ws/chat", &Network::Whatsapp).check().is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! The worker's metrics.
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use warren_domain::InstanceState;
+use warren_runtime::Metrics;
+
+/// Handles to the worker's metrics.
+pub(crate) struct WorkerMetrics {
+    pub(crate) instances: IntGaugeVec,
+    pub(crate) shards_owned: IntGauge,
+    pub(crate) sends: IntCounterVec,
+    pub(crate) send_seconds: HistogramVec,
+    pub(crate) inbound_messages: IntCounter,
+    pub(crate) lost_inbound: IntCounter,
+    pub(crate) signals_dropped: IntCounter,
+    pub(crate) ownership_lost: IntCounter,
+    pub(crate) replaced: IntCounter,
+    pub(crate) poisoned: IntCounterVec,
+    pub(crate) connects: IntCounterVec,
+    pub(crate) failover_seconds: Histogram,
+    pub(crate) outbound_queue: IntGauge,
+    pub(crate) resends: IntCounterVec,
+}
+
+impl WorkerMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let made = Self {
+            instances: metrics.gauges("warren_instances", "Instances owned, by state.", &["state"]),
+            shards_owned: metrics.gauge("warren_shards_owned", "Shards owned by this worker."),
+            sends: metrics.counters("warren_sends_total", "Outbound messages that left the queue, by result.", &["result"]),
+            send_seconds: metrics.seconds_by(
+                "warren_send_seconds",
+                "From accepting a message to handing it to the wire (hand), and from there to the server's ack (ack).",
+                &["hop"],
+            ),
+            inbound_messages: metrics.counter("warren_inbound_messages_total", "Inbound messages committed."),
+            lost_inbound: metrics.counter(
+                "warren_inbound_lost_total",
+                "Inbound messages whose key was used and whose text is nowhere; each is an event message.undecryptable.",
+            ),
+            signals_dropped: metrics.counter(
+                "warren_signals_dropped_total",
+                "Library events dropped because an instance's queue was full; its connection is rebuilt.",
+            ),
+            ownership_lost: metrics.counter("warren_ownership_lost_total", "Shards dropped because the ledger refused their epoch."),
+            replaced: metrics.counter("warren_replaced_total", "Connections kicked by another login of the same device."),
+            poisoned: metrics.counters("warren_sessions_given_up_total", "Clients given up, by cause.", &["cause"]),
+            connects: metrics.counters("warren_connects_total", "Connection attempts that ended, by how.", &["ending"]),
+            failover_seconds: metrics.seconds("warren_failover_seconds", "From owning a shard to the last of its instances online."),
+            outbound_queue: metrics.gauge("warren_outbound_queue", "Open outbound messages held in memory."),
+            resends: metrics.counters("warren_resends_total", "Repeated sends, by kind.", &["kind"]),
+        };
+        for state in InstanceState::ALL {
+            made.instances.with_label_values(&[state.as_str()]).set(0);
+        }
+        made
+    }
+}

@@ -1,0 +1,98 @@
+//! What can be set of a worker.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Settings of the worker, with their defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// A name for this worker, unique in the cluster.
+    pub name: String,
+    /// One-time pre-keys kept at WhatsApp, 5 to 812: as many strangers may write for the first time while the instance is
+    /// away. More cost pairing time (15 microseconds of CPU each) and rows.
+    pub pre_keys: usize,
+    /// Connects a second that this worker makes at most. WhatsApp sees them all from one address: 20 is careful.
+    pub connects_per_second: u32,
+    /// Connects under way at once.
+    pub connects_at_once: usize,
+    /// The first reconnect after a lost connection waits a random time up to this, milliseconds; it doubles with each
+    /// failure, up to 5 minutes.
+    pub reconnect_jitter_ms: u64,
+    /// How long a lease lasts without renewal, milliseconds.
+    pub lease_ttl_ms: u64,
+    /// How often it is renewed, milliseconds.
+    pub lease_renewal_ms: u64,
+    /// The sweep that finds open messages no ring announced, milliseconds.
+    pub sweep_ms: u64,
+    /// Open messages of an instance held in memory.
+    pub window: u32,
+    /// Messages of an instance on their way at once, each to another chat.
+    pub in_flight: usize,
+    /// No answer of the server to a message for this long, milliseconds: the connection is rebuilt.
+    pub ack_deadline_ms: u64,
+    /// A pairing that nobody scans ends after this, seconds.
+    pub pairing_deadline_s: u64,
+    /// Nothing heard of the server for this long, seconds: degraded.
+    pub silent_after_s: u64,
+    /// How long events are kept, seconds.
+    pub event_retention_s: u64,
+    /// How long settled messages are kept, seconds.
+    pub message_retention_s: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            name: "worker".into(),
+            pre_keys: 100,
+            connects_per_second: 20,
+            connects_at_once: 64,
+            reconnect_jitter_ms: 1_000,
+            lease_ttl_ms: 3_000,
+            lease_renewal_ms: 500,
+            sweep_ms: 1_000,
+            window: 256,
+            in_flight: 64,
+            ack_deadline_ms: 10_000,
+            pairing_deadline_s: 600,
+            silent_after_s: 90,
+            event_retention_s: 7 * 24 * 3_600,
+            message_retention_s: 30 * 24 * 3_600,
+        }
+    }
+}
+
+impl Options {
+    /// Whether the settings make sense together; the first that does not, with what to do.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub fn validate(&self) -> Result<(), String> {
+        let checks = [
+            ((5..=812).contains(&self.pre_keys), "worker.pre_keys must be 5 to 812"),
+            (self.connects_per_second > 0, "worker.connects_per_second must be at least 1"),
+            (self.connects_at_once > 0, "worker.connects_at_once must be at least 1"),
+            (self.window > 0 && self.in_flight > 0, "worker.window and worker.in_flight must be at least 1"),
+            (
+                self.lease_renewal_ms > 0 && self.lease_ttl_ms >= 4 * self.lease_renewal_ms,
+                "worker.lease_ttl_ms must be at least four times worker.lease_renewal_ms",
+            ),
+            (self.sweep_ms >= 100, "worker.sweep_ms must be at least 100"),
+            (self.ack_deadline_ms >= 1_000, "worker.ack_deadline_ms must be at least 1000"),
+        ];
+        checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, message)| Err(message.to_owned()))
+    }
+
+    pub(crate) fn lease_ttl(&self) -> Duration {
+        Duration::from_millis(self.lease_ttl_ms)
+    }
+
+    pub(crate) fn lease_renewal(&self) -> Duration {
+        Duration::from_millis(self.lease_renewal_ms)
+    }
+
+    pub(crate) fn ack_deadline(&self) -> Duration {
+        Duration::from_millis(self.ack_deadline_ms)
+    }
+}

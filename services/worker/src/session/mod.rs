@@ -1,0 +1,277 @@
+//! The client library's storage trait over the ledger.
+//!
+//! What the store may answer to the library (each was found by losing messages): it never answers an error for a passing
+//! condition, it waits. When ownership is lost or 30 s are over, it first poisons itself, closes the transport and aborts
+//! the client, and only then returns the error: by that time nothing can be acknowledged any more. The client is rebuilt
+//! from the ledger.
+
+mod app_sync;
+mod device;
+mod keys;
+mod message_secrets;
+mod protocol;
+mod signal;
+
+use crate::{owner::Owner, sealing::DataKey, tasks::ClientTasks, transport::SendGate};
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use wacore::store::error::{Result as StoreResult, StoreError};
+use warren_domain::{InstanceId, Result, TenantId};
+use warren_ports::ledger::{Op, Outcome, OwnerLedger, Record, RecordKind, Write};
+use warren_runtime::fault;
+
+/// How long the store waits for the ledger before the client is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+const OWN_MESSAGES: usize = 256;
+/// From then on the instance is `degraded: store`.
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
+
+/// Why a client had to be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Poison {
+    /// The ledger has a higher epoch.
+    OwnershipLost,
+    /// The ledger has a lower epoch, or none: it went back in time.
+    LedgerBehind,
+    /// The ledger did not answer in time.
+    Timeout,
+    /// The ledger refused the data, or a record does not open.
+    Refused,
+}
+
+/// The session of one client object: dies with it.
+pub(crate) struct SessionStore {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) tenant: TenantId,
+    pub(crate) instance: InstanceId,
+    ledger: Arc<dyn OwnerLedger>,
+    data_key: DataKey,
+    gate: Arc<SendGate>,
+    tasks: ClientTasks,
+    poisoned: AtomicBool,
+    poison: tokio::sync::watch::Sender<Option<Poison>>,
+    /// The device as loaded in bulk, until it is read.
+    loaded_device: Mutex<Option<Vec<u8>>>,
+    /// What a new session starts from.
+    new_device: device::NewDevice,
+    /// Decrypted messages of this client that are not committed yet: read back without the ledger.
+    pending_inbound: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    /// Read-modify-write of tokens.
+    token_lock: tokio::sync::Mutex<()>,
+    /// Messages of ours that are on their way: what the library wants kept of them stands in their rows.
+    own_messages: Mutex<VecDeque<Box<str>>>,
+    pub(crate) lost_inbound: prometheus::IntCounter,
+    pub(crate) clock: Arc<dyn warren_domain::time::Clock>,
+}
+
+/// What a session store is made of.
+pub(crate) struct SessionParts {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) tenant: TenantId,
+    pub(crate) instance: InstanceId,
+    pub(crate) ledger: Arc<dyn OwnerLedger>,
+    pub(crate) data_key: DataKey,
+    pub(crate) gate: Arc<SendGate>,
+    pub(crate) tasks: ClientTasks,
+    pub(crate) device: Option<Vec<u8>>,
+    pub(crate) trust: Option<[u8; 32]>,
+    pub(crate) lost_inbound: prometheus::IntCounter,
+    pub(crate) clock: Arc<dyn warren_domain::time::Clock>,
+}
+
+impl SessionStore {
+    pub(crate) fn new(parts: SessionParts) -> (Arc<Self>, tokio::sync::watch::Receiver<Option<Poison>>) {
+        let (poison, poisoned) = tokio::sync::watch::channel(None);
+        let store = Self {
+            owner: parts.owner,
+            tenant: parts.tenant,
+            instance: parts.instance,
+            ledger: parts.ledger,
+            data_key: parts.data_key,
+            gate: parts.gate,
+            tasks: parts.tasks,
+            poisoned: AtomicBool::new(false),
+            poison,
+            loaded_device: Mutex::new(parts.device),
+            new_device: device::NewDevice { trust: parts.trust },
+            pending_inbound: Mutex::default(),
+            token_lock: tokio::sync::Mutex::default(),
+            own_messages: Mutex::default(),
+            lost_inbound: parts.lost_inbound,
+            clock: parts.clock,
+        };
+        (Arc::new(store), poisoned)
+    }
+
+    /// From now on the library's copies of this message are not stored: its row has them. The last 256 are known, more
+    /// than can be in flight.
+    pub(crate) fn own_message(&self, whatsapp_id: &str) {
+        let mut own = self.own_messages.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.len() >= OWN_MESSAGES {
+            own.pop_front();
+        }
+        own.push_back(whatsapp_id.into());
+    }
+
+    fn is_own_message(&self, whatsapp_id: &str) -> bool {
+        self.own_messages.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().any(|id| **id == *whatsapp_id)
+    }
+
+    /// Gives this client object up: it can never write again, its transport is closed, its tasks are dropped.
+    pub(crate) async fn give_up(&self, reason: Poison) {
+        if self.poisoned.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if matches!(reason, Poison::OwnershipLost | Poison::LedgerBehind) {
+            self.owner.lose();
+        }
+        self.gate.close().await;
+        self.poison.send_replace(Some(reason));
+        self.tasks.abort();
+    }
+
+    async fn fail<T>(&self, reason: Poison) -> StoreResult<T> {
+        self.give_up(reason).await;
+        Err(StoreError::InvalidConfig("this session was given up".into()))
+    }
+
+    /// Commits a write, waiting out passing conditions.
+    async fn write(&self, op: Op) -> StoreResult<()> {
+        if self.poisoned.load(Ordering::SeqCst) {
+            return Err(StoreError::InvalidConfig("this session was given up".into()));
+        }
+        let write = Write { fence: self.owner.fence(), tenant: self.tenant, instance: self.instance, op };
+        let commit = self.ledger.commit(vec![write]);
+        if fault::mutation("store_errors_at_once") {
+            return match tokio::time::timeout(Duration::from_millis(50), commit).await {
+                Ok(_) => Ok(()),
+                Err(_) => Err(StoreError::Connection("the store is locked".into())),
+            };
+        }
+        match tokio::time::timeout(PATIENCE, commit).await.map(|mut outcomes| outcomes.pop()) {
+            Ok(Some(Outcome::Done | Outcome::NoChange)) => Ok(()),
+            Ok(Some(Outcome::OwnershipLost)) => self.fail(Poison::OwnershipLost).await,
+            Ok(Some(Outcome::LedgerBehind)) => self.fail(Poison::LedgerBehind).await,
+            Ok(Some(Outcome::Refused(error))) => {
+                tracing::error!(instance = %self.instance, %error, "the ledger refused session state");
+                self.fail(Poison::Refused).await
+            }
+            Ok(None) | Err(_) => self.fail(Poison::Timeout).await,
+        }
+    }
+
+    /// Reads, waiting out passing conditions.
+    async fn read<T, F, Fut>(&self, mut attempt: F) -> StoreResult<T>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Result<T>> + Send,
+    {
+        if self.poisoned.load(Ordering::SeqCst) {
+            return Err(StoreError::InvalidConfig("this session was given up".into()));
+        }
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match tokio::time::timeout_at(deadline, attempt()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) if error.kind.is_retryable() => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(Err(error)) => {
+                    tracing::error!(instance = %self.instance, %error, "session state cannot be read");
+                    return self.fail(Poison::Refused).await;
+                }
+                Err(_) => return self.fail(Poison::Timeout).await,
+            }
+        }
+    }
+
+    fn sealed(&self, kind: RecordKind, key: Vec<u8>, value: &[u8], mark: i64) -> StoreResult<Record> {
+        let value = self.data_key.seal(kind, &key, value).map_err(|error| StoreError::Serialization(Box::new(error)))?;
+        Ok(Record { kind, key, value, mark })
+    }
+
+    async fn put(&self, kind: RecordKind, key: Vec<u8>, value: &[u8], mark: i64) -> StoreResult<()> {
+        let record = self.sealed(kind, key, value, mark)?;
+        self.write(Op::Put(vec![record])).await
+    }
+
+    async fn put_all<'a>(
+        &self,
+        kind: RecordKind,
+        records: impl IntoIterator<Item = (Vec<u8>, &'a [u8], i64)>,
+    ) -> StoreResult<()> {
+        let records = records
+            .into_iter()
+            .map(|(key, value, mark)| self.sealed(kind, key, value, mark))
+            .collect::<StoreResult<Vec<_>>>()?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.write(Op::Put(records)).await
+    }
+
+    async fn delete(&self, kind: RecordKind, keys: Vec<Vec<u8>>) -> StoreResult<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.write(Op::Delete { kind, keys }).await
+    }
+
+    /// Opens a record; one that does not open is corrupt or foreign, and the session is given up rather than replaced.
+    async fn opened(&self, record: Record) -> StoreResult<Opened> {
+        match self.data_key.open(record.kind, &record.key, &record.value) {
+            Ok(value) => Ok(Opened { key: record.key, value, mark: record.mark }),
+            Err(error) => {
+                tracing::error!(instance = %self.instance, %error, "session state does not open");
+                self.fail(Poison::Refused).await
+            }
+        }
+    }
+
+    async fn get(&self, kind: RecordKind, key: Vec<u8>) -> StoreResult<Option<Vec<u8>>> {
+        Ok(self.get_all(kind, vec![key]).await?.pop().map(|record| record.value))
+    }
+
+    async fn get_all(&self, kind: RecordKind, keys: Vec<Vec<u8>>) -> StoreResult<Vec<Opened>> {
+        let records = self.read(|| self.ledger.records(self.instance, kind, &keys)).await?;
+        self.open_all(records).await
+    }
+
+    async fn list(&self, kind: RecordKind, prefix: &[u8]) -> StoreResult<Vec<Opened>> {
+        let records = self.read(|| self.ledger.records_with_prefix(self.instance, kind, prefix)).await?;
+        self.open_all(records).await
+    }
+
+    async fn open_all(&self, records: Vec<Record>) -> StoreResult<Vec<Opened>> {
+        let mut opened = Vec::with_capacity(records.len());
+        for record in records {
+            opened.push(self.opened(record).await?);
+        }
+        Ok(opened)
+    }
+
+    /// Milliseconds since the epoch.
+    fn now_seconds(&self) -> i64 {
+        self.clock.now().as_millis() / 1000
+    }
+}
+
+/// A record in the clear.
+struct Opened {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    mark: i64,
+}
+
+fn encode<T: serde::Serialize>(value: &T) -> StoreResult<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Serialization(Box::new(error)))
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> StoreResult<T> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Serialization(Box::new(error)))
+}

@@ -1,0 +1,32 @@
+//! What all instances of a worker share.
+
+use crate::{
+    Options, Ports, admission::Admission, client::WebClient, metrics::WorkerMetrics, outbound::queue::Fetcher,
+    transport::Dialer,
+};
+use std::sync::{Arc, atomic::AtomicU64};
+use warren_domain::{Error, Result};
+
+/// One worker.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) ports: Ports,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) web: WebClient,
+    pub(crate) admission: Admission,
+    pub(crate) fetcher: Fetcher,
+    /// How long the oldest write waits, milliseconds, as last looked: above a second every instance is degraded.
+    pub(crate) store_waits_ms: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(options: Options, ports: Ports) -> Result<Arc<Self>> {
+        let metrics = WorkerMetrics::new(&ports.metrics);
+        let dialer = Arc::new(Dialer::new(&ports.endpoint.url)?);
+        let web = WebClient::new().map_err(Error::internal)?;
+        let admission = Admission::new(options.connects_per_second, options.connects_at_once);
+        let fetcher = Fetcher::new(ports.ledger.clone(), options.window);
+        Ok(Arc::new(Self { options, ports, metrics, dialer, web, admission, fetcher, store_waits_ms: AtomicU64::new(0) }))
+    }
+}

@@ -1,0 +1,39 @@
+//! Dialling WhatsApp, or the simulator.
+
+use std::sync::Arc;
+use wacore::net::{Transport, TransportEvent, TransportFactory};
+use warren_domain::{Error, Result};
+use whatsapp_rust_tokio_transport::{Connector, TokioWebSocketTransportFactory};
+
+/// Dials one endpoint. Shared by all instances: the roots of trust are in memory once.
+pub(crate) struct Dialer {
+    factory: TokioWebSocketTransportFactory,
+}
+
+impl Dialer {
+    /// For this `ws://` or `wss://` address. WhatsApp's own certificates are checked against the public roots.
+    ///
+    /// # Errors
+    /// `Invalid` for another scheme.
+    pub(crate) fn new(url: &str) -> Result<Self> {
+        let connector = match url.split_once("://") {
+            Some(("ws", _)) => Connector::Plain,
+            Some(("wss", _)) => Connector::Rustls(tls()),
+            _ => return Err(Error::invalid("invalid_endpoint", "The WhatsApp endpoint starts with ws:// or wss://.")),
+        };
+        Ok(Self { factory: TokioWebSocketTransportFactory::new().with_url(url).with_connector(connector) })
+    }
+
+    pub(crate) async fn dial(
+        &self,
+    ) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
+        self.factory.create_transport().await
+    }
+}
+
+fn tls() -> tokio_rustls::TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    tokio_rustls::TlsConnector::from(Arc::new(config))
+}

@@ -1,0 +1,168 @@
+//! The send gate: asked for every write of a connection, directly before it leaves.
+
+use super::barrier::{Barrier, Captured};
+use super::dial::Dialer;
+use crate::owner::Owner;
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use wacore::net::{Transport, TransportEvent, TransportFactory};
+use warren_domain::{InstanceId, TenantId, time::Clock};
+use warren_ports::ledger::{Op, Outcome, OwnerLedger, Write};
+use warren_runtime::fault;
+
+/// What stands between one client object and the network.
+pub(crate) struct SendGate {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) tenant: TenantId,
+    pub(crate) instance: InstanceId,
+    pub(crate) ledger: Arc<dyn OwnerLedger>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) barrier: Barrier,
+    closed: AtomicBool,
+    transport: tokio::sync::Mutex<Option<Arc<dyn Transport>>>,
+}
+
+/// Why a write was not let through.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the gate is closed")]
+    Closed,
+    #[error("this worker may not act for the instance now")]
+    NotOwner,
+    #[error("the claim of a message was refused")]
+    ClaimRefused,
+    #[error(transparent)]
+    Barrier(#[from] super::barrier::BarrierError),
+}
+
+impl SendGate {
+    pub(crate) fn new(
+        owner: Arc<Owner>,
+        tenant: TenantId,
+        instance: InstanceId,
+        ledger: Arc<dyn OwnerLedger>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            owner,
+            tenant,
+            instance,
+            ledger,
+            clock,
+            barrier: Barrier::default(),
+            closed: AtomicBool::new(false),
+            transport: tokio::sync::Mutex::new(None),
+        })
+    }
+
+    /// Lets nothing through any more and closes the socket. For good; idempotent.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let transport = self.transport.lock().await.take();
+        if let Some(transport) = transport {
+            transport.disconnect().await;
+        }
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Refusal::Closed);
+        }
+        if !self.owner.may_act() && !fault::mutation("send_gate_off") {
+            return Err(Refusal::NotOwner);
+        }
+        Ok(())
+    }
+
+    /// Commits the claims of captured stanzas, in one commit. All or the write does not leave.
+    async fn claim(&self, captured: Vec<Captured>) -> Result<(), Refusal> {
+        let at = self.clock.now();
+        let writes = captured
+            .into_iter()
+            .map(|captured| Write {
+                fence: self.owner.fence(),
+                tenant: self.tenant,
+                instance: self.instance,
+                op: Op::Claim {
+                    message: captured.message,
+                    stanza: captured.stanza,
+                    replace_stanza: captured.replace_stanza,
+                    at,
+                },
+            })
+            .collect();
+        let outcomes = self.ledger.commit(writes).await;
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::OwnershipLost | Outcome::LedgerBehind)) {
+            self.owner.lose();
+        }
+        if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done)) || fault::mutation("send_gate_off") {
+            return Ok(());
+        }
+        Err(Refusal::ClaimRefused)
+    }
+
+    /// Everything that must hold before a write leaves.
+    async fn admit(&self) -> Result<(), Refusal> {
+        self.check()?;
+        let captured = self.barrier.take_captured()?;
+        if captured.is_empty() {
+            return Ok(());
+        }
+        fault::point("outbound.before_claim");
+        self.claim(captured).await?;
+        fault::point("outbound.claimed");
+        // The commit may have taken long.
+        self.check()
+    }
+}
+
+/// The write half that the library sees.
+struct GatedTransport {
+    gate: Arc<SendGate>,
+    inner: Arc<dyn Transport>,
+}
+
+#[async_trait]
+impl Transport for GatedTransport {
+    async fn send(&self, data: Bytes) -> Result<(), anyhow::Error> {
+        // An error here poisons the library's socket: it closes and a new connection is made.
+        self.gate.admit().await?;
+        self.inner.send(data).await?;
+        fault::point("outbound.on_wire");
+        Ok(())
+    }
+
+    async fn disconnect(&self) {
+        self.inner.disconnect().await;
+    }
+
+    fn resource_report(&self) -> Option<wacore::stats::TransportResourceReport> {
+        self.inner.resource_report()
+    }
+}
+
+/// Makes gated connections. One socket a client object: a client that lost its socket is rebuilt, never redialled.
+pub(crate) struct GatedFactory {
+    pub(crate) gate: Arc<SendGate>,
+    pub(crate) dialer: Arc<Dialer>,
+}
+
+#[async_trait]
+impl TransportFactory for GatedFactory {
+    async fn create_transport(
+        &self,
+    ) -> Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>), anyhow::Error> {
+        self.gate.check()?;
+        let (inner, events) = self.dialer.dial().await?;
+        *self.gate.transport.lock().await = Some(inner.clone());
+        if let Err(refusal) = self.gate.check() {
+            self.gate.close().await;
+            return Err(refusal.into());
+        }
+        Ok((Arc::new(GatedTransport { gate: self.gate.clone(), inner }), events))
+    }
+}

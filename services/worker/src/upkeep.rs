@@ -1,0 +1,74 @@
+//! Upkeep: retention, expiry, and the look at how long the store waits.
+
+use crate::{session::SLOW, shared::Shared};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use warren_domain::Shard;
+use warren_ports::ledger::Retention;
+use warren_runtime::Lifecycle;
+
+/// Rows of a kind removed in one round.
+const BATCH: u32 = 500;
+const EVERY: Duration = Duration::from_secs(30);
+const EXPIRY_EVERY: Duration = Duration::from_secs(1);
+const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
+
+/// Starts the upkeep of this worker. Retention is done by the owner of the first shard, so that in a cluster one does it.
+pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) {
+    lifecycle.spawn_background("store watch", watch_store(shared.clone()));
+    lifecycle.spawn_background("retention", retention(shared.clone()));
+    lifecycle.spawn_background("expiry", expiry(shared.clone()));
+}
+
+async fn watch_store(shared: Arc<Shared>) {
+    let mut tick = tokio::time::interval(Duration::from_millis(250));
+    loop {
+        tick.tick().await;
+        let waits = shared.ports.ledger.waiting_ms();
+        let before = shared.store_waits_ms.swap(waits, Ordering::Relaxed);
+        let slow = u64::try_from(SLOW.as_millis()).unwrap_or(u64::MAX);
+        if waits > slow && before <= slow {
+            tracing::warn!(waits_ms = waits, "the store is not taking writes; waiting for it");
+        }
+    }
+}
+
+fn is_first(shared: &Shared) -> bool {
+    shared.ports.placement.assignments().borrow().contains_key(&Shard(0))
+}
+
+async fn retention(shared: Arc<Shared>) {
+    let retention = Retention {
+        events: Duration::from_secs(shared.options.event_retention_s),
+        messages: Duration::from_secs(shared.options.message_retention_s),
+        idempotency: IDEMPOTENCY,
+    };
+    loop {
+        tokio::time::sleep(EVERY).await;
+        while is_first(&shared) {
+            match shared.ports.ledger.expire(shared.ports.clock.now(), &retention, BATCH).await {
+                // Between two batches everybody else gets a turn.
+                Ok(expired) if expired.more => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "retention could not run");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn expiry(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(EXPIRY_EVERY).await;
+        if !is_first(&shared) {
+            continue;
+        }
+        if let Err(error) = shared.ports.ledger.expire_queued(shared.ports.clock.now(), BATCH).await {
+            tracing::warn!(%error, "queued messages could not be expired");
+        }
+    }
+}
