@@ -1,0 +1,70 @@
+//! The table of contents of the API.
+
+use crate::{request, state::App, v1};
+use axum::{
+    Router, middleware,
+    routing::{delete, get, post},
+};
+
+/// Every route.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .merge(operator())
+        .merge(instances())
+        .merge(messages())
+        .merge(events())
+        .route("/healthz", get(v1::health::alive))
+        .route("/readyz", get(v1::health::ready))
+        .fallback(request::unmatched)
+        .layer(middleware::from_fn_with_state(app.clone(), request::observe))
+        .with_state(app)
+}
+
+/// Tenants and their keys: with the admin key only.
+fn operator() -> Router<App> {
+    Router::new()
+        .route("/v1/tenants", post(v1::tenants::create::handler).get(v1::tenants::list::handler))
+        .route(
+            "/v1/tenants/{tenant}",
+            get(v1::tenants::read::handler).patch(v1::tenants::update::handler).delete(v1::tenants::delete::handler),
+        )
+        .route("/v1/tenants/{tenant}/keys", post(v1::keys::create::handler).get(v1::keys::list::handler))
+        .route("/v1/tenants/{tenant}/keys/{key}", delete(v1::keys::revoke::handler))
+}
+
+/// Instances: what they are, linking them to an account, and turning them on and off.
+fn instances() -> Router<App> {
+    Router::new()
+        .route("/v1/instances", post(v1::instances::create::handler).get(v1::instances::list::handler))
+        .route(
+            "/v1/instances/{instance}",
+            get(v1::instances::read::handler).patch(v1::instances::update::handler).delete(v1::instances::delete::handler),
+        )
+        .route("/v1/instances/{instance}/connect", post(v1::instances::transition::connect))
+        .route("/v1/instances/{instance}/disconnect", post(v1::instances::transition::disconnect))
+        .route("/v1/instances/{instance}/restart", post(v1::instances::transition::restart))
+        .route("/v1/instances/{instance}/logout", post(v1::instances::transition::logout))
+        .route(
+            "/v1/instances/{instance}/pairing",
+            post(v1::pairing::start::handler).get(v1::pairing::read::handler).delete(v1::pairing::cancel::handler),
+        )
+        .route("/v1/instances/{instance}/pairing/qr.png", get(v1::pairing::image::png))
+        .route("/v1/instances/{instance}/pairing/qr.svg", get(v1::pairing::image::svg))
+}
+
+/// Messages, sent and received.
+fn messages() -> Router<App> {
+    Router::new()
+        .route("/v1/instances/{instance}/messages", post(v1::messages::send::by_instance).get(v1::messages::list::handler))
+        .route("/v1/instances/{instance}/messages/lookup", post(v1::messages::lookup::handler))
+        .route("/v1/senders/{phone}/messages", post(v1::messages::send::by_phone))
+        .route("/v1/messages/{message}", get(v1::messages::read::handler))
+}
+
+/// The log of what happened.
+fn events() -> Router<App> {
+    Router::new()
+        .route("/v1/events", get(v1::events::list::handler))
+        .route("/v1/events/stream", get(v1::events::stream::handler))
+        .route("/v1/events/tickets", post(v1::events::tickets::handler))
+}

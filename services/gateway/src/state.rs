@@ -1,0 +1,106 @@
+//! What every handler works with.
+
+use crate::{
+    AdminKey, Options,
+    auth::Authentication,
+    problem::{Problem, Result},
+    stream::{Quota, Tails},
+    telemetry::Telemetry,
+};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use warren_domain::{ErrorKind, Instance, InstanceId, Shard, TenantId, Timestamp, time::Clock};
+use warren_ports::{
+    bus::{Action, Bus, Command, Reply, RequestError},
+    ledger::EdgeLedger,
+};
+use warren_runtime::{Health, Lifecycle, Metrics};
+
+/// The outside, as the gateway needs it.
+pub struct Ports {
+    /// Where everything acknowledged is.
+    pub ledger: Arc<dyn EdgeLedger>,
+    /// The way to the owners of instances, and the bell of the log.
+    pub bus: Arc<dyn Bus>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Where figures are registered; the gateway registers its own, so one gateway a registry.
+    pub metrics: Metrics,
+    /// The operator's key; without one the admin routes answer nobody.
+    pub admin_key: Option<AdminKey>,
+    /// What `/readyz` reports; the gateway adds its own check, `gateway`.
+    pub health: Health,
+}
+
+/// A running gateway. Nothing here would be missed by a second one: caches, limits and open sockets only.
+pub(crate) struct Gateway {
+    pub(crate) options: Options,
+    pub(crate) ledger: Arc<dyn EdgeLedger>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) health: Health,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) authentication: Authentication,
+    pub(crate) tails: Tails,
+    pub(crate) sockets: Quota,
+    pub(crate) in_flight: Semaphore,
+}
+
+/// The state of the router.
+pub(crate) type App = Arc<Gateway>;
+
+impl Gateway {
+    pub(crate) fn new(options: Options, ports: Ports, lifecycle: Lifecycle) -> App {
+        let telemetry = Telemetry::new(&ports.metrics);
+        let authentication =
+            Authentication::new(Arc::clone(&ports.ledger), ports.admin_key, telemetry.refused.clone(), &lifecycle);
+        Arc::new(Self {
+            sockets: Quota::new(options.websockets, options.websockets_per_tenant, telemetry.sockets.clone()),
+            in_flight: Semaphore::new(options.requests.min(Semaphore::MAX_PERMITS)),
+            tails: Tails::default(),
+            ledger: ports.ledger,
+            bus: ports.bus,
+            clock: ports.clock,
+            health: ports.health,
+            options,
+            lifecycle,
+            telemetry,
+            authentication,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn shard(&self, instance: InstanceId) -> Shard {
+        Shard::of(instance, self.options.shard_count)
+    }
+
+    /// The tenant's instance, or 404.
+    pub(crate) async fn instance(&self, tenant: TenantId, id: InstanceId) -> Result<Instance> {
+        self.ledger.instance(tenant, id).await?.ok_or_else(Problem::not_found)
+    }
+
+    /// Asks the owner of an instance. What it refuses is 409 with the owner's own code; nobody there is 503.
+    pub(crate) async fn ask(&self, tenant: TenantId, instance: InstanceId, action: Action) -> Result<Reply> {
+        let command = Command { tenant, instance, action };
+        match self.bus.request(self.shard(instance), command, self.options.owner_timeout()).await {
+            Ok(Reply::Refused { code, detail }) => Err(Problem::new(ErrorKind::Conflict, code, detail)),
+            Ok(Reply::NotFound) => Err(Problem::not_found()),
+            Ok(reply) => Ok(reply),
+            Err(RequestError::NoResponder | RequestError::Unavailable) => Err(Problem::new(
+                ErrorKind::Unavailable,
+                "unavailable",
+                "No worker answers for this instance at the moment; try again.",
+            )
+            .retry_after(2)),
+            Err(RequestError::Timeout) => Err(Problem::new(
+                ErrorKind::Timeout,
+                "timeout",
+                "The instance's worker took the request and did not answer in time; look at the instance before trying again.",
+            )),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Streams of the event log: one tail a tenant reads it and fans out, one session a socket delivers it.
+
+pub(crate) mod cursor;
+mod feed;
+mod quota;
+pub(crate) mod render;
+mod session;
+mod tail;
+pub(crate) mod tickets;
+
+pub(crate) use feed::Filter;
+pub(crate) use quota::Quota;
+pub(crate) use session::Session;
+pub(crate) use tail::Tails;

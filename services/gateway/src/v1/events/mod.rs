@@ -1,0 +1,36 @@
+//! The event log: read in stretches, or streamed.
+
+pub(crate) mod list;
+pub(crate) mod stream;
+pub(crate) mod tickets;
+
+use crate::{parameters::Parameters, problem::Result};
+use warren_domain::{EventType, InstanceId};
+
+/// What a reader of the log asks for: `instance=`, `type=` (both repeatable), `after=`.
+struct Question {
+    instances: Vec<InstanceId>,
+    types: Vec<EventType>,
+    after: Option<String>,
+}
+
+impl Question {
+    fn take(query: &mut Parameters) -> Result<Self> {
+        let mut instances = Vec::new();
+        for text in query.all("instance") {
+            // What is no id belongs to nobody, like an id that does not exist.
+            instances.push(text.parse().map_err(|_| crate::problem::Problem::not_found())?);
+        }
+        let mut types = Vec::new();
+        for text in query.all("type") {
+            types.push(EventType::parse(&text).ok_or_else(|| {
+                crate::problem::Problem::field("type", "There is no such event type.")
+            })?);
+        }
+        instances.sort_unstable();
+        instances.dedup();
+        types.sort_unstable_by_key(|kind| kind.as_str());
+        types.dedup();
+        Ok(Self { instances, types, after: query.one("after")? })
+    }
+}

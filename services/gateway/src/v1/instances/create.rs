@@ -1,0 +1,53 @@
+//! `POST /v1/instances` `{name?, metadata?}` -> 201 with the instance, `created`; 429 `instance_limit` at the tenant's limit.
+
+use crate::{
+    auth::Writer,
+    idempotency::{Answer, Mutation, Repeat},
+    json::{check_metadata, check_name},
+    problem::{Problem, Result},
+    state::App,
+    v1::instances::View,
+};
+use axum::{extract::State, http::StatusCode, response::Response};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use warren_domain::{Health, Instance, InstanceId, InstanceState, MessageId, TenantId};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Body {
+    name: Option<String>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+pub(crate) async fn handler(State(app): State<App>, caller: Writer, request: Mutation<Body>) -> Result<Response> {
+    if let Some(name) = &request.body.name {
+        check_name("name", name)?;
+    }
+    check_metadata(&request.body.metadata)?;
+    let (gateway, tenant) = (app.clone(), caller.tenant);
+    request.once(&app, tenant, Repeat::MakesAnother, move |body, id| create(gateway, tenant, body, id)).await
+}
+
+async fn create(app: App, tenant: TenantId, body: Body, id: MessageId) -> Result<Answer> {
+    let now = app.now();
+    let instance = Instance {
+        id: InstanceId::from_bytes(*id.as_bytes()),
+        tenant,
+        name: body.name,
+        metadata: body.metadata,
+        state: InstanceState::Created,
+        reason: None,
+        since: now,
+        account: None,
+        health: Health::OK,
+        created_at: now,
+    };
+    let limits = app.ledger.tenant(tenant).await?.ok_or_else(Problem::not_found)?.limits;
+    app.ledger.create_instance(&instance, limits.instances.unwrap_or(app.options.instance_limit)).await?;
+    // Whoever took over an abandoned reservation finds the first one's.
+    let instance = app.instance(tenant, instance.id).await?;
+    let location = format!("/v1/instances/{}", instance.id);
+    Ok(Answer::json(StatusCode::CREATED, &View::from(instance))?.at(location))
+}

@@ -1,0 +1,16 @@
+//! `GET /v1/messages/{message}`
+
+use crate::{
+    auth::Reader,
+    parameters::Id,
+    problem::{Problem, Result},
+    state::App,
+    v1::messages::View,
+};
+use axum::{Json, extract::State};
+use warren_domain::MessageId;
+
+pub(crate) async fn handler(State(app): State<App>, caller: Reader, Id(id): Id<MessageId>) -> Result<Json<View>> {
+    let message = app.ledger.message(caller.tenant, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(message.into()))
+}

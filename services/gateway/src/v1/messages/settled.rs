@@ -1,0 +1,67 @@
+//! Waiting until a message is acknowledged by WhatsApp's server, or failed.
+
+use crate::{
+    parameters::Parameters,
+    problem::{Problem, Result},
+    state::App,
+};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use warren_domain::{Message, MessageId, TenantId};
+use warren_ports::bus::{Listener, Topic};
+
+const DEFAULT: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(30);
+/// A lost ring costs this much.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// `?wait=sent[&timeout=SECONDS]`: how long to wait, if at all.
+pub(super) fn wished(mut query: Parameters) -> Result<Option<Duration>> {
+    let wait = query.parsed("wait", |text| (text == "sent").then_some(()))?;
+    let seconds = query.parsed("timeout", |text| text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()))?;
+    query.finish()?;
+    if seconds.is_some_and(|timeout| timeout > LONGEST) {
+        return Err(Problem::field("timeout", "At most 30 seconds."));
+    }
+    Ok(wait.map(|()| seconds.unwrap_or(DEFAULT)))
+}
+
+/// Listens for the end of one message.
+pub(super) struct Settled {
+    listener: Box<dyn Listener>,
+    deadline: Instant,
+}
+
+impl Settled {
+    /// Listens from now on: called before the message is committed, so that no ring is missed.
+    pub(super) async fn listen(app: &App, message: MessageId, timeout: Duration) -> Self {
+        let deadline = Instant::now() + timeout;
+        Self { listener: app.bus.listen(Topic::Settled(message)).await, deadline }
+    }
+
+    /// The message as soon as it is not open any more, or as it is when the time is up or the gateway stops.
+    pub(super) async fn wait(mut self, app: &App, tenant: TenantId, mut message: Message) -> Message {
+        let mut is_heard = true;
+        while message.status.is_open() && Instant::now() < self.deadline && !app.lifecycle.is_stopping() {
+            let next_look = self.deadline.min(Instant::now() + LOOK);
+            let ring = async {
+                if is_heard {
+                    is_heard = self.listener.next().await.is_some();
+                }
+                if !is_heard {
+                    // The bus is closed: only looking is left.
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                _ = timeout_at(next_look, ring) => {}
+                () = app.lifecycle.stopping() => {}
+            }
+            // A ledger that does not answer now is asked again until the time is up: the message is accepted either way.
+            if let Ok(Some(current)) = app.ledger.message(tenant, message.id).await {
+                message = current;
+            }
+        }
+        message
+    }
+}

@@ -1,0 +1,28 @@
+//! `DELETE /v1/instances/{instance}/pairing` -> 204
+
+use crate::{
+    auth::Writer,
+    idempotency::{Answer, Mutation, Repeat},
+    json::Nothing,
+    parameters::Id,
+    problem::Result,
+    state::App,
+};
+use axum::{extract::State, http::StatusCode, response::Response};
+use warren_domain::InstanceId;
+use warren_ports::bus::Action;
+
+pub(crate) async fn handler(
+    State(app): State<App>,
+    caller: Writer,
+    Id(id): Id<InstanceId>,
+    request: Mutation<Nothing>,
+) -> Result<Response> {
+    let (gateway, tenant) = (app.clone(), caller.tenant);
+    let work = move |_, _| async move {
+        gateway.instance(tenant, id).await?;
+        gateway.ask(tenant, id, Action::CancelPairing).await?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
+    };
+    request.once(&app, tenant, Repeat::Harmless, work).await
+}

@@ -1,0 +1,53 @@
+//! Linking an instance to an account by QR code.
+
+pub(crate) mod cancel;
+pub(crate) mod image;
+pub(crate) mod read;
+pub(crate) mod start;
+
+use crate::{problem::Result, state::App};
+use serde::Serialize;
+use warren_domain::{InstanceId, TenantId, Timestamp};
+use warren_ports::bus::{Action, Pairing, PairingState, Reply};
+
+/// A pairing as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
+    instance_id: InstanceId,
+    state: PairingState,
+    /// The text of the current QR code.
+    qr: Option<String>,
+    /// The code to type on the phone; `null` for a pairing by QR code.
+    code: Option<String>,
+    /// Until when the code is good; ask again then.
+    expires_at: Option<Timestamp>,
+    /// Why it failed.
+    reason: Option<String>,
+}
+
+impl View {
+    fn new(instance: InstanceId, pairing: Pairing) -> Self {
+        Self {
+            instance_id: instance,
+            state: pairing.state,
+            qr: pairing.qr,
+            code: None,
+            expires_at: pairing.expires_at,
+            reason: pairing.reason,
+        }
+    }
+
+    fn starting(instance: InstanceId) -> Self {
+        let pairing = Pairing { state: PairingState::Starting, qr: None, expires_at: None, reason: None };
+        Self::new(instance, pairing)
+    }
+}
+
+/// How the pairing of the tenant's instance stands.
+async fn status(app: &App, tenant: TenantId, instance: InstanceId) -> Result<Pairing> {
+    app.instance(tenant, instance).await?;
+    match app.ask(tenant, instance, Action::PairingStatus).await? {
+        Reply::Pairing(pairing) => Ok(pairing),
+        _ => Ok(Pairing { state: PairingState::None, qr: None, expires_at: None, reason: None }),
+    }
+}

@@ -1,0 +1,21 @@
+//! `GET /v1/instances/{instance}/pairing` -> `{instance_id, state, qr, code, expires_at, reason}`
+
+use crate::{
+    auth::Reader,
+    parameters::Id,
+    problem::Result,
+    state::App,
+    v1::pairing::{View, status},
+};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use warren_domain::InstanceId;
+
+pub(crate) async fn handler(State(app): State<App>, caller: Reader, Id(id): Id<InstanceId>) -> Result<Response> {
+    let pairing = status(&app, caller.tenant, id).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(View::new(id, pairing))).into_response())
+}

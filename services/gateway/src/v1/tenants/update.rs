@@ -1,0 +1,39 @@
+//! `PATCH /v1/tenants/{tenant}` `{name?, limits?}` -> 200 with the tenant. Limits are replaced as a whole.
+
+use crate::{
+    auth::Admin,
+    idempotency::{Answer, Mutation, OPERATOR, Repeat},
+    json::check_name,
+    parameters::Id,
+    problem::{Problem, Result},
+    state::App,
+};
+use axum::{extract::State, http::StatusCode, response::Response};
+use serde::Deserialize;
+use warren_domain::{TenantId, tenant::Limits};
+use warren_ports::ledger::TenantPatch;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Body {
+    name: Option<String>,
+    limits: Option<Limits>,
+}
+
+pub(crate) async fn handler(
+    State(app): State<App>,
+    _: Admin,
+    Id(id): Id<TenantId>,
+    request: Mutation<Body>,
+) -> Result<Response> {
+    if let Some(name) = &request.body.name {
+        check_name("name", name)?;
+    }
+    let ledger = app.ledger.clone();
+    let work = move |body: Body, _| async move {
+        let patch = TenantPatch { name: body.name, limits: body.limits };
+        let tenant = ledger.update_tenant(id, patch).await?.ok_or_else(Problem::not_found)?;
+        Answer::json(StatusCode::OK, &tenant)
+    };
+    request.once(&app, OPERATOR, Repeat::Harmless, work).await
+}

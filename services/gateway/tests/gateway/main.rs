@@ -1,0 +1,14 @@
+//! The gateway over a real store and a real bus, as its clients see it.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod bad_input;
+mod credentials;
+mod hostile_http;
+mod idempotency;
+mod instances;
+mod messages;
+mod operator;
+mod stream;
+mod stream_limits;
+mod support;
+mod worker;
