@@ -1,0 +1,78 @@
+//! Accounts under test, and the ground truth about them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::{Result, find};
+use crate::account::Account;
+use crate::address::{Addressing, PHONE};
+use crate::world::World;
+
+/// Every account that ever had a linked client.
+pub(super) async fn list(State(world): State<Arc<World>>) -> Json<Value> {
+    let accounts: Vec<Value> = world
+        .directory
+        .all()
+        .iter()
+        .filter(|account| account.state().paired)
+        .map(|account| view(account))
+        .collect();
+    Json(json!({"accounts": accounts}))
+}
+
+fn view(account: &Account) -> Value {
+    let (own_copies, undecryptable, inbox) = {
+        let handset = account.handset();
+        (handset.own_copies, handset.undecryptable, handset.inbox.len())
+    };
+    let state = account.state();
+    let devices: Vec<Value> = state
+        .devices
+        .iter()
+        .map(|(id, device)| {
+            let backlog = device.queue.backlog();
+            json!({
+                "device": id,
+                "key_index": device.key_index,
+                "connected": device.is_connected(),
+                "logins": device.logins,
+                "replaced": device.replaced,
+                "pre_keys": device.one_time.len(),
+                "published": device.keys.is_some(),
+                "queue": device.queue.len(),
+                "queued_messages": backlog.messages,
+                "queued_receipts": backlog.receipts,
+            })
+        })
+        .collect();
+    json!({
+        "phone": account.phone.to_string(),
+        "jid": account.jid(PHONE, Addressing::Pn).to_string(),
+        "lid": account.jid(PHONE, Addressing::Lid).to_string(),
+        "name": state.name,
+        "devices": devices,
+        "phone_inbox": inbox,
+        "phone_own_copies": own_copies,
+        "phone_undecryptable": undecryptable,
+    })
+}
+
+/// What was written to each companion and what was accepted from them: the reference for checkers of loss and
+/// duplicates. Bounded by `ledger_limit`; `forgotten` says how many entries are missing from the front.
+pub(super) async fn ground_truth(State(world): State<Arc<World>>, Path(phone): Path<String>) -> Result<Json<Value>> {
+    let account = find(&world, &phone)?;
+    let state = account.state();
+    let ledger = &state.ledger;
+    Ok(Json(json!({
+        "emitted": ledger.emitted().collect::<Vec<_>>(),
+        "accepted": ledger.accepted().collect::<Vec<_>>(),
+        "retry_receipts_sent": ledger.retry_receipts_sent,
+        "retry_receipts_received": ledger.retry_receipts_received,
+        "nacked": ledger.nacked,
+        "dropped": ledger.swallowed,
+        "forgotten": ledger.forgotten,
+    })))
+}

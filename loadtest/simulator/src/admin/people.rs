@@ -1,0 +1,283 @@
+//! People: phones without a client. They receive, confirm, read and write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Error, Result, body, find};
+use crate::account::{Account, Habits};
+use crate::address::{Addressing, PHONE, parse_phone};
+use crate::bundle;
+use crate::handset::{Job, Task};
+use crate::world::World;
+
+/// People made, or messages sent, by one request.
+const COUNT_LIMIT: u64 = 10_000;
+/// Characters of one text.
+const TEXT_LIMIT: usize = 65_536;
+/// How long a text waits for freshly linked devices to publish their keys.
+const KEYS_LIMIT: Duration = Duration::from_secs(10);
+const KEYS_POLL: Duration = Duration::from_millis(20);
+/// Messages in one page of an inbox.
+const PAGE_LIMIT: usize = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    phone: Option<String>,
+    name: Option<String>,
+    count: Option<u64>,
+    auto_read: Option<bool>,
+    auto_receipt: Option<bool>,
+    online: Option<bool>,
+}
+
+/// Makes people. With a number that exists, changes that person's habits and returns it.
+pub(super) async fn create(State(world): State<Arc<World>>, bytes: Bytes) -> Result<Json<Value>> {
+    let create: Create = body(&bytes)?;
+    let count = create.count.unwrap_or(1);
+    if count == 0 || count > COUNT_LIMIT {
+        return Err(Error::invalid(format!("count must be between 1 and {COUNT_LIMIT}")));
+    }
+    if create.phone.is_some() && count != 1 {
+        return Err(Error::invalid("a phone number is for one person only"));
+    }
+    let phone = match create.phone.as_deref() {
+        None => None,
+        Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))?),
+    };
+    let maker = Arc::clone(&world);
+    let people = tokio::task::spawn_blocking(move || -> Result<Vec<Value>> {
+        let mut people = Vec::new();
+        for _ in 0..count {
+            let person = maker.directory.obtain(phone, create.name.clone(), maker.options.lid_migrated)?;
+            {
+                let mut state = person.state();
+                let habits = &mut state.habits;
+                habits.auto_read = create.auto_read.unwrap_or(habits.auto_read);
+                habits.auto_receipt = create.auto_receipt.unwrap_or(habits.auto_receipt);
+                habits.online = create.online.unwrap_or(habits.online);
+            }
+            person.touch();
+            people.push(view(&person));
+        }
+        Ok(people)
+    })
+    .await
+    .map_err(|_| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "making people failed"))??;
+    Ok(Json(json!({"people": people})))
+}
+
+/// Everybody without a linked client.
+pub(super) async fn list(State(world): State<Arc<World>>) -> Json<Value> {
+    let people: Vec<Value> = world
+        .directory
+        .all()
+        .iter()
+        .filter(|account| !account.state().paired)
+        .map(|account| view(account))
+        .collect();
+    Json(json!({"people": people}))
+}
+
+fn view(account: &Account) -> Value {
+    let (name, habits) = {
+        let state = account.state();
+        (state.name.clone(), state.habits)
+    };
+    let handset = account.handset();
+    json!({
+        "phone": account.phone.to_string(),
+        "jid": account.jid(PHONE, Addressing::Pn).to_string(),
+        "lid": account.jid(PHONE, Addressing::Lid).to_string(),
+        "name": name,
+        "auto_read": habits.auto_read,
+        "auto_receipt": habits.auto_receipt,
+        "online": habits.online,
+        "inbox": handset.inbox.len(),
+        "undecryptable": handset.undecryptable,
+        "retries_sent": handset.retries_sent,
+        "receipts_delivered": handset.delivered,
+        "receipts_read": handset.read,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    name: Option<String>,
+    auto_read: Option<bool>,
+    auto_receipt: Option<bool>,
+    online: Option<bool>,
+}
+
+/// Changes a phone's habits; one that comes online takes what waited.
+pub(super) async fn change(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let change: Change = body(&bytes)?;
+    let account = find(&world, &phone)?;
+    let woke = {
+        let mut state = account.state();
+        if let Some(name) = change.name {
+            state.name = name;
+        }
+        let before = state.habits;
+        state.habits = Habits {
+            auto_read: change.auto_read.unwrap_or(before.auto_read),
+            auto_receipt: change.auto_receipt.unwrap_or(before.auto_receipt),
+            online: change.online.unwrap_or(before.online),
+        };
+        !before.online && state.habits.online
+    };
+    account.touch();
+    if woke {
+        world.handsets.submit(Job { account: Arc::clone(&account), task: Task::Wake }).await;
+    }
+    Ok(Json(view(&account)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Send {
+    to: String,
+    text: String,
+    id: Option<String>,
+    count: Option<u64>,
+}
+
+/// Writes to an account. The messages are on their way when this answers; with `count`, each text gets its number.
+pub(super) async fn send(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let send: Send = body(&bytes)?;
+    let count = send.count.unwrap_or(1);
+    if count == 0 || count > COUNT_LIMIT {
+        return Err(Error::invalid(format!("count must be between 1 and {COUNT_LIMIT}")));
+    }
+    if send.text.len() > TEXT_LIMIT {
+        return Err(Error::invalid(format!("a text has at most {TEXT_LIMIT} bytes")));
+    }
+    if send.id.as_ref().is_some_and(|id| count != 1 || id.is_empty() || id.len() > 128) {
+        return Err(Error::invalid("an id has 1 to 128 characters and is for one message only"));
+    }
+    let account = find(&world, &phone)?;
+    let to = find(&world, &send.to)?;
+    if account.phone == to.phone {
+        return Err(Error::invalid("nobody writes to oneself here"));
+    }
+    await_keys(&to).await;
+    let mut messages = Vec::new();
+    for number in 1..=count {
+        let id = send.id.clone().unwrap_or_else(message_id);
+        let text = if count == 1 { send.text.clone() } else { format!("{} {number}", send.text) };
+        messages.push(json!({"id": id}));
+        let task = Task::Send { to: Arc::clone(&to), id, text };
+        world.handsets.submit(Job { account: Arc::clone(&account), task }).await;
+    }
+    Ok(Json(json!({"messages": messages})))
+}
+
+/// A device that was linked a moment ago has not published its keys yet, and would miss the message.
+async fn await_keys(to: &Account) {
+    let published = async {
+        while !bundle::all_published(to) {
+            tokio::time::sleep(KEYS_POLL).await;
+        }
+    };
+    // Devices without keys after that are left out and counted.
+    let _ = tokio::time::timeout(KEYS_LIMIT, published).await;
+}
+
+/// `3EB0` and random hex digits, as WhatsApp's clients make them.
+fn message_id() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+    format!("3EB0{}", random.get(..18).unwrap_or(&random))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    ids: Vec<String>,
+}
+
+/// Sends read receipts for messages of the inbox.
+pub(super) async fn read(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let read: Read = body(&bytes)?;
+    let account = find(&world, &phone)?;
+    let known = account.handset().inbox.by_ids(&read.ids).len();
+    world.handsets.submit(Job { account, task: Task::Read { ids: read.ids } }).await;
+    Ok(Json(json!({"read": known})))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    /// Only what this phone number sent.
+    from: Option<String>,
+    /// At most so many messages; 1,000 without it.
+    limit: Option<usize>,
+    /// Only what has a higher `order`.
+    after: Option<u64>,
+}
+
+/// What a phone received, in the order of arrival.
+pub(super) async fn inbox(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Value>> {
+    let account = find(&world, &phone)?;
+    let from = match page.from.as_deref() {
+        None => None,
+        Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("from is not a phone number"))?.to_string()),
+    };
+    let after = page.after.unwrap_or(0);
+    let limit = page.limit.unwrap_or(PAGE_LIMIT).min(PAGE_LIMIT * 10);
+    let handset = account.handset();
+    let messages: Vec<_> = handset
+        .inbox
+        .items()
+        .filter(|item| item.order > after && from.as_ref().is_none_or(|from| *from == item.from))
+        .take(limit)
+        .cloned()
+        .collect();
+    Ok(Json(json!({
+        "messages": messages,
+        "undecryptable": handset.undecryptable,
+        "retries_sent": handset.retries_sent,
+    })))
+}
+
+/// Empties the inbox; a message that comes again afterwards counts as new.
+pub(super) async fn clear_inbox(State(world): State<Arc<World>>, Path(phone): Path<String>) -> Result<StatusCode> {
+    let account = find(&world, &phone)?;
+    account.handset().inbox.clear();
+    account.touch();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The phone forgets every Signal session, as after a reinstallation from a backup: what is encrypted for it next cannot
+/// be opened, it asks again, and the sender has to encrypt anew.
+pub(super) async fn forget_sessions(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+) -> Result<Json<Value>> {
+    let account = find(&world, &phone)?;
+    let forgotten = account.handset().sessions.forget_all();
+    account.touch();
+    Ok(Json(json!({"forgotten": forgotten})))
+}

@@ -1,0 +1,181 @@
+//! Faults on demand: cut sockets, stream errors, unlinked devices, refused logins, lost acks.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use super::{Error, Result, body, find};
+use crate::account::Account;
+use crate::link::{Command, Link};
+use crate::session::conflict;
+use crate::trouble::Change;
+use crate::world::World;
+
+/// Which companion; all of them without it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    device: Option<u16>,
+}
+
+fn links(account: &Account, device: Option<u16>) -> Vec<Link> {
+    let state = account.state();
+    state
+        .devices
+        .iter()
+        .filter(|(id, _)| device.is_none_or(|wanted| wanted == **id))
+        .filter_map(|(_, known)| known.link.clone())
+        .filter(Link::is_open)
+        .collect()
+}
+
+/// Tells every connection; returns how many there were.
+fn command(links: &[Link], make: impl Fn() -> Command) -> Json<Value> {
+    let count = links.iter().filter(|link| link.command(make())).count();
+    Json(json!({"connections": count}))
+}
+
+/// Cuts the TCP connections without a word.
+pub(super) async fn drop_connections(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let target: Target = body(&bytes)?;
+    let account = find(&world, &phone)?;
+    Ok(command(&links(&account, target.device), || Command::Cut))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StreamError {
+    device: Option<u16>,
+    code: Option<u16>,
+    /// The type of a `<conflict>` child: `replaced`, `device_removed`.
+    conflict: Option<String>,
+    /// An explanation for people.
+    text: Option<String>,
+    /// Close the socket afterwards; as WhatsApp does, the default is yes.
+    close: Option<bool>,
+}
+
+/// Sends `<stream:error>`.
+pub(super) async fn stream_error(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let wanted: StreamError = body(&bytes)?;
+    let account = find(&world, &phone)?;
+    let node = wanted.node();
+    let close = wanted.close.unwrap_or(true);
+    Ok(command(&links(&account, wanted.device), || {
+        if close { Command::WriteAndClose(node.clone()) } else { Command::Write(node.clone()) }
+    }))
+}
+
+impl StreamError {
+    fn node(&self) -> Node {
+        let mut builder = NodeBuilder::new("stream:error");
+        if let Some(code) = self.code {
+            builder = builder.attr("code", code);
+        }
+        let mut children = Vec::new();
+        if let Some(conflict) = &self.conflict {
+            children.push(NodeBuilder::new("conflict").attr("type", conflict.as_str()).build());
+        }
+        if let Some(text) = &self.text {
+            children.push(NodeBuilder::new("text").string_content(text.as_str()).build());
+        }
+        if children.is_empty() { builder.build() } else { builder.children(children).build() }
+    }
+}
+
+/// Removes companions, as a person does under "linked devices": they are told so, and later logins fail with 401.
+pub(super) async fn unlink(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let target: Target = body(&bytes)?;
+    let account = find(&world, &phone)?;
+    let links = links(&account, target.device);
+    let removed = {
+        let mut state = account.state();
+        let before = state.devices.len();
+        state.devices.retain(|id, _| target.device.is_some_and(|wanted| wanted != *id));
+        state.devices_changed();
+        before - state.devices.len()
+    };
+    account.touch();
+    for link in &links {
+        let mut node = conflict("device_removed");
+        node.attrs.insert("code", "401");
+        link.command(Command::WriteAndClose(node));
+    }
+    Ok(Json(json!({"removed": removed, "connections": links.len()})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failure {
+    reason: u16,
+}
+
+/// Refuses the next login with this reason.
+pub(super) async fn failure(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let failure: Failure = body(&bytes)?;
+    if !(400..=599).contains(&failure.reason) {
+        return Err(Error::invalid("a reason is between 400 and 599"));
+    }
+    let account = find(&world, &phone)?;
+    account.state().next_failure = Some(failure.reason);
+    Ok(Json(json!({"reason": failure.reason})))
+}
+
+/// The standing faults of one account.
+pub(super) async fn show(State(world): State<Arc<World>>, Path(phone): Path<String>) -> Result<Json<Value>> {
+    let account = find(&world, &phone)?;
+    let trouble = account.state().trouble.clone();
+    Ok(Json(json!(trouble)))
+}
+
+/// Sets faults of one account; what the body does not name stays.
+pub(super) async fn for_account(
+    State(world): State<Arc<World>>,
+    Path(phone): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let change: Change = body(&bytes)?;
+    let account = find(&world, &phone)?;
+    let trouble = {
+        let mut state = account.state();
+        state.trouble.apply(&change);
+        state.trouble.clone()
+    };
+    Ok(Json(json!(trouble)))
+}
+
+/// The standing faults of everybody.
+pub(super) async fn show_all(State(world): State<Arc<World>>) -> Json<Value> {
+    let trouble = world.trouble().clone();
+    Json(json!(trouble))
+}
+
+/// Sets faults of everybody; an account's own fault goes first.
+pub(super) async fn for_all(State(world): State<Arc<World>>, bytes: Bytes) -> Result<Json<Value>> {
+    let change: Change = body(&bytes)?;
+    let mut trouble = world.trouble();
+    trouble.apply(&change);
+    Ok(Json(json!(*trouble)))
+}

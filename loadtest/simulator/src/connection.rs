@@ -1,0 +1,132 @@
+//! One WebSocket from the handshake to its end: who is it, and which conversation follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_tungstenite::WebSocketStream;
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+use waproto::buffa::Message as _;
+use waproto::whatsapp::ClientPayload;
+
+use crate::account::Account;
+use crate::link::{self, Command};
+use crate::pairing;
+use crate::session::Session;
+use crate::socket::Socket;
+use crate::stanza;
+use crate::wire::{self, Frames, Peer, Wire};
+use crate::world::World;
+use crate::address::Addressing;
+
+/// The user name with which a client whose device record was only seeded logs in: it is not paired.
+const UNPAIRED_USER: u64 = 1;
+/// How long a replaced connection may take to close before the new login goes on without it.
+const REPLACE_LIMIT: Duration = Duration::from_secs(3);
+/// Login failure reason: the device is not linked.
+const NOT_LINKED: u16 = 401;
+
+/// Serves one upgraded connection. Every ending is normal for the server; it is counted and logged here.
+pub(crate) async fn run(world: Arc<World>, socket: WebSocketStream<Socket>) {
+    world.counters.connections.one();
+    world.counters.connections_open.one();
+    let ended = Box::pin(serve(&world, socket)).await;
+    world.counters.connections_open.sub(1);
+    match ended {
+        Ok(()) | Err(wire::Error::Closed) => {}
+        Err(error @ wire::Error::Handshake(_)) => {
+            world.counters.handshakes_failed.one();
+            tracing::debug!(%error, "connection.handshake.failed");
+        }
+        Err(error) => {
+            world.counters.protocol_errors.one();
+            tracing::debug!(%error, "connection.broken");
+        }
+    }
+}
+
+async fn serve(world: &Arc<World>, socket: WebSocketStream<Socket>) -> Result<(), wire::Error> {
+    let options = &world.options;
+    let frames = Frames::new(socket, options.max_frame_bytes, options.write_timeout);
+    let handshake = tokio::select! {
+        finished = tokio::time::timeout(options.handshake_timeout, frames.handshake(&world.keys)) => finished,
+        () = world.stop.cancelled() => return Ok(()),
+    };
+    let Ok(finished) = handshake else {
+        world.counters.handshakes_failed.one();
+        return Ok(());
+    };
+    let (wire, peer) = finished?;
+    let Ok(payload) = ClientPayload::decode_from_slice(&peer.payload) else {
+        return Err(wire::Error::Protocol("the client payload is malformed"));
+    };
+    let unpaired = payload.device.unwrap_or(0) == 0 && matches!(payload.username, None | Some(UNPAIRED_USER));
+    if unpaired {
+        return pairing::serve(world, wire, peer.client_static).await;
+    }
+    log_in(world, wire, &payload, &peer).await
+}
+
+/// Admits the device the payload names, after its earlier connection is closed.
+async fn log_in(
+    world: &Arc<World>,
+    mut wire: Wire,
+    payload: &ClientPayload,
+    peer: &Peer,
+) -> Result<(), wire::Error> {
+    let device = payload.device.and_then(|number| u16::try_from(number).ok()).unwrap_or(0);
+    let account = payload.username.and_then(|phone| world.directory.by_phone(phone));
+    let Some(account) = account else {
+        return refuse(world, wire, NOT_LINKED).await;
+    };
+    let (link, end) = link::pair(world.next_connection());
+    let former = {
+        let mut state = account.state();
+        let linked = state.devices.get(&device).is_some_and(|known| known.noise_key == peer.client_static);
+        let failure = if linked { state.next_failure.take() } else { Some(NOT_LINKED) };
+        match (failure, state.devices.get_mut(&device)) {
+            (None, Some(known)) => Ok(known.link.replace(link.clone())),
+            (failure, _) => Err(failure.unwrap_or(NOT_LINKED)),
+        }
+    };
+    let former = match former {
+        Ok(former) => former,
+        Err(reason) => return refuse(world, wire, reason).await,
+    };
+    if let Some(former) = former.filter(link::Link::is_open) {
+        former.command(Command::Replaced);
+        if world.options.replaced_linger.is_zero()
+            && tokio::time::timeout(REPLACE_LIMIT, former.closed()).await.is_err()
+        {
+            tracing::warn!("connection.replace.timed_out");
+        }
+    }
+    {
+        let mut state = account.state();
+        if let Some(known) = state.devices.get_mut(&device) {
+            known.logins += 1;
+            known.queue.drop_ephemeral();
+        }
+    }
+    world.counters.logins.one();
+    account.touch();
+    wire.send(&success(&account, device)).await?;
+    Session::new(Arc::clone(world), account, device, wire, link, end).run().await
+}
+
+async fn refuse(world: &World, mut wire: Wire, reason: u16) -> Result<(), wire::Error> {
+    world.counters.logins_refused.one();
+    let failure = NodeBuilder::new("failure").attr("reason", reason).build();
+    wire.send(&failure).await?;
+    wire.close().await;
+    Ok(())
+}
+
+fn success(account: &Account, device: u16) -> Node {
+    NodeBuilder::new("success")
+        .attr("t", stanza::unix_seconds())
+        .attr("lid", account.jid(device, Addressing::Lid))
+        .attr("props", "1")
+        .attr("location", "sim")
+        .build()
+}

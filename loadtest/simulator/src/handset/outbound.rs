@@ -1,0 +1,168 @@
+//! What a phone writes: texts to accounts, the same text again for a device that could not open it, and the app state
+//! key for its own companions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wacore::messages::MessageUtils;
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+use waproto::buffa::MessageField;
+use waproto::whatsapp::message::{
+    AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
+    ProtocolMessage, protocol_message,
+};
+use waproto::whatsapp::Message;
+
+use super::{AppStateKey, Encryption, Incoming, Job, Sent, Task};
+use crate::account::{Account, Outgoing};
+use crate::address::{Address, Addressing, PHONE};
+use crate::bundle;
+use crate::queue::Class;
+use crate::stanza;
+use crate::world::World;
+
+/// What the envelope of a phone's message says besides the ciphertext.
+struct Envelope<'a> {
+    id: &'a str,
+    addressing: Addressing,
+    /// `peer` for what an account's devices tell each other.
+    category: Option<&'static str>,
+}
+
+/// Writes a text to every device of another account.
+pub(super) fn send_text(world: &World, account: &Arc<Account>, to: &Arc<Account>, id: &str, text: String) {
+    let padded = MessageUtils::encode_and_pad(&Message { conversation: Some(text), ..Default::default() });
+    let addressing = bundle::addressing_of(to);
+    account.handset().remember(Sent {
+        id: id.to_owned(),
+        to: to.phone,
+        padded: padded.clone(),
+    });
+    let envelope = Envelope { id, addressing, category: None };
+    for device in to.device_ids() {
+        write(world, account, to, device, &padded, &envelope);
+    }
+    world.counters.handset_sent.one();
+}
+
+/// Encrypts a remembered text anew, in a fresh session, for the one device that asked.
+pub(super) fn resend(world: &World, account: &Arc<Account>, to: Address, addressing: Addressing, id: &str) {
+    let Some(target) = world.directory.by_phone(to.phone) else { return };
+    let sent = {
+        let mut handset = account.handset();
+        handset.sessions.forget(to);
+        handset.sent(id, to.phone)
+    };
+    if let Some(sent) = sent {
+        let envelope = Envelope { id, addressing, category: None };
+        write(world, account, &target, to.device, &sent.padded, &envelope);
+    }
+}
+
+/// Sends the app state key to one companion: all of it after pairing, or when one of the requested ids is ours.
+pub(super) fn share_key(world: &World, account: &Arc<Account>, device: u16, requested: &[Vec<u8>]) {
+    let key = account.handset().app_state_key.clone();
+    if !requested.is_empty() && !requested.contains(&key.id) {
+        return;
+    }
+    let message = Message {
+        protocol_message: MessageField::some(ProtocolMessage {
+            r#type: Some(protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
+            app_state_sync_key_share: MessageField::some(AppStateSyncKeyShare {
+                keys: vec![sync_key(&key, account.state().raw_id)],
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+    let envelope = Envelope { id: &id, addressing: Addressing::Pn, category: Some("peer") };
+    write(world, account, account, device, &MessageUtils::encode_and_pad(&message), &envelope);
+}
+
+fn sync_key(key: &AppStateKey, raw_id: u32) -> AppStateSyncKey {
+    AppStateSyncKey {
+        key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(key.id.clone()) }),
+        key_data: MessageField::some(AppStateSyncKeyData {
+            key_data: Some(key.secret.clone()),
+            fingerprint: MessageField::some(AppStateSyncKeyFingerprint {
+                raw_id: Some(raw_id),
+                current_index: Some(0),
+                device_indexes: vec![0],
+            }),
+            timestamp: Some(i64::try_from(key.created_ms).unwrap_or_default()),
+        }),
+    }
+}
+
+/// Encrypts for one device and hands it over: to a companion's queue, or to the other phone.
+fn write(world: &World, from: &Arc<Account>, to: &Arc<Account>, device: u16, padded: &[u8], envelope: &Envelope<'_>) {
+    let address = Address { phone: to.phone, device };
+    let known = from.handset().sessions.has(address);
+    // The bundle is taken while no lock of ours is held: the other account may be doing the same with us.
+    let fresh = if known { None } else { bundle::take(world, to, device).ok() };
+    let mut handset = from.handset();
+    if !known {
+        let established = fresh.is_some_and(|bundle| handset.establish(address, &bundle).is_ok());
+        if !established {
+            world.counters.devices_without_keys.one();
+            return;
+        }
+    }
+    let Ok((encryption, ciphertext)) = handset.encrypt(address, padded) else {
+        handset.sessions.forget(address);
+        world.counters.devices_without_keys.one();
+        return;
+    };
+    drop(handset);
+    if device == PHONE {
+        let incoming = Incoming {
+            from: Address { phone: from.phone, device: PHONE },
+            addressing: envelope.addressing,
+            id: envelope.id.to_owned(),
+            timestamp: stanza::unix_seconds(),
+            encryption: Some(encryption),
+            ciphertext,
+        };
+        world.handsets.follow_up(Job {
+            account: Arc::clone(to),
+            task: Task::Receive(Box::new(incoming)),
+        });
+        return;
+    }
+    let node = message_node(from, encryption, ciphertext, envelope);
+    let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
+    let outgoing = Outgoing {
+        class: Class::Message,
+        id: envelope.id.to_owned(),
+        from: from.phone,
+        stanza: Bytes::from(marshaled),
+        noted_from: envelope.category.is_none().then(|| from.jid(PHONE, envelope.addressing).to_string()),
+    };
+    to.enqueue(world, device, outgoing);
+    world.counters.messages_relayed.one();
+}
+
+fn message_node(from: &Account, encryption: Encryption, ciphertext: Vec<u8>, envelope: &Envelope<'_>) -> Node {
+    let name = from.state().name.clone();
+    let mut builder = NodeBuilder::new("message")
+        .attr("from", from.jid(PHONE, envelope.addressing))
+        .attr("id", envelope.id)
+        .attr("t", stanza::unix_seconds())
+        .attr("type", "text")
+        .attr("notify", name);
+    builder = match envelope.category {
+        Some(category) => builder.attr("category", category),
+        None => match envelope.addressing {
+            Addressing::Pn => builder.attr("sender_lid", from.jid(PHONE, Addressing::Lid)),
+            Addressing::Lid => builder.attr("sender_pn", from.jid(PHONE, Addressing::Pn)),
+        },
+    };
+    let enc = NodeBuilder::new("enc")
+        .attr("v", "2")
+        .attr("type", encryption.name())
+        .bytes(ciphertext)
+        .build();
+    builder.children([enc]).build()
+}

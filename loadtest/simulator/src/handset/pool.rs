@@ -1,0 +1,132 @@
+//! The workers that do the phones' cryptography.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::receive::{self, Incoming};
+use super::outbound;
+use crate::account::Account;
+use crate::address::{Address, Addressing};
+use crate::world::World;
+
+/// Jobs that wait in all queues together. A connection that brings one more waits, which holds back its client.
+const WAITING_LIMIT: usize = 20_000;
+
+/// One thing a phone has to do.
+pub(crate) struct Job {
+    pub(crate) account: Arc<Account>,
+    pub(crate) task: Task,
+}
+
+/// What a phone can do.
+pub(crate) enum Task {
+    /// Decrypt a message that arrived.
+    Receive(Box<Incoming>),
+    /// Take note of receipts for what it wrote.
+    Receipt { read: bool, count: u64 },
+    /// Encrypt a message again for a device that could not decrypt it.
+    Resend { to: Address, addressing: Addressing, id: String },
+    /// Write a text to another account.
+    Send { to: Arc<Account>, id: String, text: String },
+    /// Say that messages were read.
+    Read { ids: Vec<String> },
+    /// Send the app state key to a companion that just published its keys.
+    ShareKey { device: u16, requested: Vec<Vec<u8>> },
+    /// The phone is online again: take what waited.
+    Wake,
+}
+
+/// A job with its place among the waiting ones.
+struct Waiting {
+    job: Job,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The entry to the workers.
+pub(crate) struct Pool {
+    workers: Vec<UnboundedSender<Waiting>>,
+    places: Arc<Semaphore>,
+}
+
+/// One worker's run.
+pub(crate) struct Run {
+    jobs: UnboundedReceiver<Waiting>,
+}
+
+/// Two workers a core: they never wait for anything but the processor.
+pub(crate) fn worker_count() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2)
+}
+
+impl Pool {
+    pub(crate) fn new(count: usize) -> (Self, Vec<Run>) {
+        // The channels are unbounded because the permits bound what is in them; jobs without one are follow-ups of a
+        // job with one, a handful each.
+        let (workers, runs) = (0..count.max(1))
+            .map(|_| {
+                let (sender, jobs) = unbounded_channel();
+                (sender, Run { jobs })
+            })
+            .unzip();
+        (Self { workers, places: Arc::new(Semaphore::new(WAITING_LIMIT)) }, runs)
+    }
+
+    /// Queues a job, waiting for a place.
+    pub(crate) async fn submit(&self, job: Job) {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        self.push(Waiting { job, _place: place });
+    }
+
+    /// Queues a follow-up of a job that is being done.
+    pub(super) fn follow_up(&self, job: Job) {
+        self.push(Waiting { job, _place: None });
+    }
+
+    fn push(&self, waiting: Waiting) {
+        let count = self.workers.len() as u64;
+        let index = usize::try_from(waiting.job.account.phone % count).unwrap_or_default();
+        if let Some(worker) = self.workers.get(index) {
+            // It fails only when the server has stopped.
+            let _ = worker.send(waiting);
+        }
+    }
+}
+
+impl Run {
+    /// Does jobs until the server stops, and then those that were taken before.
+    pub(crate) async fn serve(mut self, world: Arc<World>) {
+        loop {
+            let waiting = tokio::select! {
+                waiting = self.jobs.recv() => waiting,
+                () = world.stop.cancelled() => None,
+            };
+            let Some(Waiting { job, .. }) = waiting else { break };
+            perform(&world, job);
+        }
+        while let Ok(Waiting { job, .. }) = self.jobs.try_recv() {
+            perform(&world, job);
+        }
+    }
+}
+
+fn perform(world: &World, Job { account, task }: Job) {
+    match task {
+        Task::Receive(incoming) => receive::receive(world, &account, *incoming),
+        Task::Receipt { read, count } => {
+            let mut handset = account.handset();
+            if read {
+                handset.read += count;
+            } else {
+                handset.delivered += count;
+            }
+        }
+        Task::Resend { to, addressing, id } => outbound::resend(world, &account, to, addressing, &id),
+        Task::Send { to, id, text } => outbound::send_text(world, &account, &to, &id, text),
+        Task::Read { ids } => receive::mark_read(world, &account, &ids),
+        Task::ShareKey { device, requested } => outbound::share_key(world, &account, device, &requested),
+        Task::Wake => receive::wake(world, &account),
+    }
+    account.touch();
+}

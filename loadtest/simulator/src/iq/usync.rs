@@ -1,0 +1,171 @@
+//! `usync`: who is here, under which LID, with which devices.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node, NodeRef};
+
+use super::{Answer, Request};
+use crate::account::{Account, Outgoing, State};
+use crate::address::{Addressing, PHONE, parse_phone};
+use crate::adv;
+use crate::queue::Class;
+use crate::stanza;
+use crate::world::World;
+
+/// Users in one query.
+const USER_LIMIT: usize = 5_000;
+
+pub(super) fn answer(request: &Request<'_>) -> Answer {
+    let usync = request.child("usync");
+    let (Some(query), Some(list)) = (
+        usync.and_then(|usync| usync.get_optional_child("query")),
+        usync.and_then(|usync| usync.get_optional_child("list")),
+    ) else {
+        return request.error(400, "bad-request");
+    };
+    let protocols: Vec<String> =
+        query.children().unwrap_or_default().iter().map(|child| child.tag.to_string()).collect();
+    let users = list
+        .get_children_by_tag("user")
+        .take(USER_LIMIT)
+        .filter_map(|user| user_node(request.world, user, &protocols))
+        .collect::<Vec<_>>();
+    let sid = usync.and_then(|usync| stanza::attr(usync, "sid")).unwrap_or_default();
+    let answered = NodeBuilder::new("usync")
+        .attr("sid", sid)
+        .attr("index", "0")
+        .attr("last", "true")
+        .attr("mode", "query")
+        .children([
+            NodeBuilder::new("result").build(),
+            NodeBuilder::new("list").children(users).build(),
+        ])
+        .build();
+    request.result(answered)
+}
+
+/// One user's answer; `None` for what names nobody at all.
+fn user_node(world: &World, user: &NodeRef<'_>, protocols: &[String]) -> Option<Node> {
+    let asked = stanza::attr_jid(user, "jid").map(|jid| jid.to_non_ad());
+    let contact = user.get_optional_child("contact").and_then(NodeRef::content_as_string);
+    let account = match (&asked, &contact) {
+        (Some(jid), _) => world.directory.locate(jid),
+        (None, Some(number)) => parse_phone(number).and_then(|phone| world.directory.by_phone(phone)),
+        (None, None) => return None,
+    };
+    let jid = match (&asked, &account, &contact) {
+        (Some(jid), ..) => jid.clone(),
+        (None, Some(account), _) => account.jid(PHONE, Addressing::Pn),
+        (None, None, contact) => Jid::pn(parse_phone(contact.as_deref()?)?.to_string()),
+    };
+    let mut builder = NodeBuilder::new("user").attr("jid", &jid);
+    if let Some(account) = &account
+        && Addressing::of(&jid) == Some(Addressing::Lid)
+    {
+        builder = builder.attr("pn_jid", account.jid(PHONE, Addressing::Pn));
+    }
+    let children: Vec<Node> = protocols
+        .iter()
+        .filter_map(|protocol| protocol_node(protocol, account.as_deref(), contact.as_deref()))
+        .collect();
+    Some(builder.children(children).build())
+}
+
+fn protocol_node(protocol: &str, account: Option<&Account>, contact: Option<&str>) -> Option<Node> {
+    match protocol {
+        "contact" => {
+            let kind = if account.is_some() { "in" } else { "out" };
+            let mut node = NodeBuilder::new("contact").attr("type", kind);
+            if let Some(number) = contact {
+                node = node.string_content(number);
+            }
+            Some(node.build())
+        }
+        "lid" => Some(NodeBuilder::new("lid").attr("val", account?.jid(PHONE, Addressing::Lid)).build()),
+        "devices" => devices_node(account?),
+        "status" => Some(NodeBuilder::new("status").attr("t", "0").build()),
+        "picture" => Some(
+            NodeBuilder::new("picture")
+                .children([NodeBuilder::new("error").attr("code", 404_u16).attr("text", "item-not-found").build()])
+                .build(),
+        ),
+        "disappearing_mode" => {
+            Some(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
+        }
+        _ => None,
+    }
+}
+
+/// The device list. One with companions carries the phone's signature over their key indexes, or clients skip the user.
+fn devices_node(account: &Account) -> Option<Node> {
+    let mut state = account.state();
+    let mut devices = vec![NodeBuilder::new("device").attr("id", PHONE).build()];
+    for (id, device) in &state.devices {
+        devices.push(NodeBuilder::new("device").attr("id", *id).attr("key-index", device.key_index).build());
+    }
+    let mut children = vec![NodeBuilder::new("device-list").children(devices).build()];
+    if !state.devices.is_empty() {
+        children.push(key_index_node(account, &mut state)?);
+    }
+    Some(NodeBuilder::new("devices").children(children).build())
+}
+
+fn key_index_node(account: &Account, state: &mut State) -> Option<Node> {
+    let signed = match &state.signed_list {
+        Some(signed) => signed.clone(),
+        None => {
+            let valid = state.devices.values().map(|device| device.key_index).collect();
+            let current = state.next_key_index.saturating_sub(1);
+            let signed =
+                adv::key_index_list(&account.identity, state.raw_id, state.devices_changed, current, valid).ok()?;
+            state.signed_list = Some(signed.clone());
+            signed
+        }
+    };
+    Some(NodeBuilder::new("key-index-list").attr("ts", state.devices_changed).bytes(signed).build())
+}
+
+/// Tells the account's other companions that its list of devices changed.
+pub(crate) fn announce_devices(world: &World, account: &Arc<Account>, added: u16) {
+    let others: Vec<u16> =
+        account.device_ids().into_iter().filter(|device| *device != PHONE && *device != added).collect();
+    if others.is_empty() {
+        return;
+    }
+    let node = {
+        let mut state = account.state();
+        let Some(device) = state.devices.get(&added) else { return };
+        let listed = NodeBuilder::new("device")
+            .attr("jid", account.jid(added, Addressing::Pn))
+            .attr("lid", account.jid(added, Addressing::Lid))
+            .attr("key-index", device.key_index)
+            .build();
+        let Some(signed) = key_index_node(account, &mut state) else { return };
+        let id = format!("devices-{}", state.devices_changed);
+        NodeBuilder::new("notification")
+            .attr("from", account.jid(PHONE, Addressing::Pn))
+            .attr("type", "devices")
+            .attr("id", id)
+            .attr("t", stanza::unix_seconds())
+            .children([NodeBuilder::new("add").children([listed, signed]).build()])
+            .build()
+    };
+    let id = node.attrs.get("id").map(ToString::to_string).unwrap_or_default();
+    let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
+    let stanza = Bytes::from(marshaled);
+    for device in others {
+        account.enqueue(
+            world,
+            device,
+            Outgoing {
+                class: Class::Notification,
+                id: id.clone(),
+                from: 0,
+                stanza: stanza.clone(),
+                noted_from: None,
+            },
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! A stand-in for the WhatsApp server that speaks the true wire protocol to unmodified clients: WebSocket, Noise,
+//! binary nodes, pairing with the phone's side, Signal bundles, relay, receipts and the offline queue.
+//!
+//! It is a sandbox for users (`warren simulator`, `warren standalone --simulator`) and the far end of every load and
+//! fault test. One TCP port serves plain and TLS connections alike: the WebSocket at `/ws/chat`, the admin API at
+//! `/admin/*`. See the README of this crate for what it does like WhatsApp and what it does not.
+
+mod account;
+mod address;
+mod admin;
+mod adv;
+mod bundle;
+mod connection;
+mod counters;
+mod directory;
+mod handset;
+mod iq;
+mod ledger;
+mod link;
+mod listener;
+mod message;
+mod noise;
+mod pairing;
+mod queue;
+mod receipt;
+mod session;
+mod snapshot;
+mod socket;
+mod stanza;
+mod trouble;
+mod trust;
+mod wire;
+mod world;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use trust::Trust;
+use world::World;
+
+/// How long [`Simulator::shutdown`] waits for connections to close and the last snapshot to be written.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a simulator keeps and how it behaves. `Options::default()` is an in-memory sandbox.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where keys, accounts, bundles, people and queues are kept; `None` keeps everything in memory.
+    pub data_dir: Option<PathBuf>,
+    /// Names and addresses the TLS certificate is valid for, besides `localhost`, `127.0.0.1` and `::1`.
+    pub tls_names: Vec<String>,
+    /// How many QR references an unpaired client gets. WhatsApp sends six; clients show the first for 60 s and each
+    /// further one for 20 s, then disconnect by themselves.
+    pub pairing_refs: usize,
+    /// After this long an unpaired connection is closed and its references are void.
+    pub pairing_lifetime: Duration,
+    /// How long a peer may take from the accepted socket to the finished Noise handshake.
+    pub handshake_timeout: Duration,
+    /// A logged-in client that sends nothing for this long is disconnected (clients ping every 15-30 s).
+    pub idle_timeout: Duration,
+    /// A socket that does not take bytes for this long is closed.
+    pub write_timeout: Duration,
+    /// Drop a message whose id the same device already sent (it is acknowledged, not relayed). Off by default: a
+    /// recipient's ratchet has to cope with a repeated stanza, and what WhatsApp does with one is not known.
+    pub dedupe_repeated_ids: bool,
+    /// Report accounts as migrated to LID addressing when they are paired. Clients then address chats by LID.
+    pub lid_migrated: bool,
+    /// Messages and receipts kept for one absent device; the oldest goes when one more arrives.
+    pub queue_limit: usize,
+    /// Entries of ground truth kept for one account (emitted, and accepted); the oldest goes first.
+    pub ledger_limit: usize,
+    /// Messages kept in the inbox of one phone; the oldest goes first.
+    pub inbox_limit: usize,
+    /// Largest single frame or WebSocket message taken from a client, in bytes.
+    pub max_frame_bytes: usize,
+    /// Connections open at a time, of clients and of the admin API together; further ones are closed at once.
+    pub max_connections: usize,
+    /// A replaced connection's frames are still accepted and relayed for this long after its replacement logged in.
+    /// Zero by default: the old connection is closed before the new login succeeds.
+    pub replaced_linger: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            tls_names: Vec::new(),
+            pairing_refs: 6,
+            pairing_lifetime: Duration::from_secs(180),
+            handshake_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(180),
+            write_timeout: Duration::from_secs(20),
+            dedupe_repeated_ids: false,
+            lid_migrated: false,
+            queue_limit: 10_000,
+            ledger_limit: 20_000,
+            inbox_limit: 10_000,
+            max_frame_bytes: 4 * 1024 * 1024,
+            max_connections: 50_000,
+            replaced_linger: Duration::ZERO,
+        }
+    }
+}
+
+/// A running simulator. Cheap to clone; the server stops with [`Simulator::shutdown`], not with the last handle.
+#[derive(Clone)]
+pub struct Simulator {
+    inner: Arc<Running>,
+}
+
+struct Running {
+    world: Arc<World>,
+    local_addr: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Simulator {
+    /// Loads or creates the keys, loads the snapshot, and serves on `listener`; returns once it accepts connections.
+    ///
+    /// # Errors
+    /// When the data directory cannot be read or written, or what it holds is damaged.
+    pub async fn start(listener: TcpListener, options: Options) -> anyhow::Result<Self> {
+        let local_addr = listener.local_addr().context("listener without a local address")?;
+        let loaded = options.clone();
+        let (keys, accounts) = tokio::task::spawn_blocking(move || {
+            let keys = trust::Keys::load_or_create(loaded.data_dir.as_deref(), &loaded.tls_names)?;
+            let accounts = snapshot::load(loaded.data_dir.as_deref(), &loaded)?;
+            anyhow::Ok((keys, accounts))
+        })
+        .await
+        .context("loading the simulator's state")??;
+
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let (handsets, runs) = handset::Pool::new(handset::worker_count());
+        let world = Arc::new(World::new(options, keys, handsets, stop.clone()));
+        for account in accounts {
+            world.directory.insert(account);
+        }
+        for run in runs {
+            tasks.spawn(run.serve(Arc::clone(&world)));
+        }
+        if world.options.data_dir.is_some() {
+            tasks.spawn(snapshot::keep(Arc::clone(&world)));
+        }
+        tasks.spawn(listener::serve(listener, Arc::clone(&world), tasks.clone()));
+        tracing::info!(%local_addr, "simulator.serving");
+        Ok(Self {
+            inner: Arc::new(Running { world, local_addr, stop, tasks }),
+        })
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.inner.local_addr
+    }
+
+    /// The public keys a client needs to trust this simulator and no other server.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.inner.world.keys.trust.clone()
+    }
+
+    /// Stops accepting, closes every connection, writes what changed. Returns after 10 s at the latest.
+    pub async fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_LIMIT, self.inner.tasks.wait()).await.is_err() {
+            tracing::warn!("simulator.shutdown.timed_out");
+        }
+        let world = Arc::clone(&self.inner.world);
+        let written = tokio::task::spawn_blocking(move || snapshot::write_dirty(&world)).await;
+        if !matches!(written, Ok(Ok(_))) {
+            tracing::error!("simulator.shutdown.snapshot_failed");
+        }
+    }
+}

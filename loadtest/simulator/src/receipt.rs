@@ -1,0 +1,199 @@
+//! Receipts: what they retire, and to whom they go on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node, NodeRef};
+
+use crate::account::{Account, Outgoing};
+use crate::address::{Address, Addressing, PHONE};
+use crate::handset::{Job, Task};
+use crate::queue::Class;
+use crate::stanza;
+use crate::world::World;
+
+/// Receipt types that only tell the server that a device has something; nobody else hears of them.
+const SERVER_ONLY: [&str; 6] = ["sender", "peer_msg", "read-self", "played-self", "hist_sync", "server-error"];
+
+/// A receipt on its way to whoever wrote the messages.
+pub(crate) struct Receipt<'a> {
+    pub(crate) from: Jid,
+    pub(crate) from_phone: u64,
+    pub(crate) ids: &'a [String],
+    /// `None` is delivery.
+    pub(crate) kind: Option<&'a str>,
+}
+
+/// What a client's receipt leads to.
+pub(crate) struct Handled {
+    /// The server's ack for it.
+    pub(crate) reply: Option<Node>,
+    pub(crate) jobs: Vec<Job>,
+}
+
+/// Takes a receipt of a companion.
+pub(crate) fn handle(world: &World, account: &Arc<Account>, device: u16, node: &NodeRef<'_>) -> Handled {
+    let ids = stanza::receipt_ids(node);
+    let to = stanza::attr_jid(node, "to");
+    let (Some(first), Some(to)) = (ids.first(), to) else {
+        return Handled { reply: None, jobs: Vec::new() };
+    };
+    let kind = stanza::attr(node, "type");
+    let reply = Some(ack(first, &to, kind.as_deref(), node));
+    let Some(writer) = world.directory.locate(&to) else {
+        return Handled { reply, jobs: Vec::new() };
+    };
+    let retry = matches!(kind.as_deref(), Some("retry" | "enc_rekey_retry"));
+    if !retry {
+        retire(account, device, Class::Message, &ids, Some(writer.phone));
+    }
+    let addressing = Addressing::of(&to).unwrap_or(Addressing::Pn);
+    let mut jobs = Vec::new();
+    if retry {
+        account.state().ledger.retry_receipts_sent += 1;
+        jobs.extend(forward_retry(world, account, device, &writer, &to, node));
+    } else if !kind.as_deref().is_some_and(|kind| SERVER_ONLY.contains(&kind)) && writer.phone != account.phone {
+        let receipt = Receipt {
+            from: account.jid(device, addressing),
+            from_phone: account.phone,
+            ids: &ids,
+            kind: kind.as_deref(),
+        };
+        if relay(world, &writer, &receipt) {
+            let read = matches!(kind.as_deref(), Some("read" | "played"));
+            jobs.push(Job {
+                account: writer,
+                task: Task::Receipt { read, count: ids.len() as u64 },
+            });
+        }
+    }
+    Handled { reply, jobs }
+}
+
+/// Takes an `<ack class id to>` of a companion.
+pub(crate) fn handle_ack(world: &World, account: &Account, device: u16, node: &NodeRef<'_>) {
+    let class = match stanza::attr(node, "class").as_deref() {
+        Some("message") => Class::Message,
+        Some("receipt") => Class::Receipt,
+        Some("notification") => Class::Notification,
+        _ => return,
+    };
+    let Some(id) = stanza::attr(node, "id") else { return };
+    let from = match class {
+        Class::Message => stanza::attr_jid(node, "to")
+            .and_then(|jid| world.directory.locate(&jid))
+            .map(|sender| sender.phone),
+        _ => None,
+    };
+    retire(account, device, class, std::slice::from_ref(&id), from);
+}
+
+fn retire(account: &Account, device: u16, class: Class, ids: &[String], from: Option<u64>) {
+    let mut state = account.state();
+    let state = &mut *state;
+    let Some(target) = state.devices.get_mut(&device) else { return };
+    for id in ids {
+        for place in target.queue.retire(class, id, from).into_iter().flatten() {
+            state.ledger.acked(place);
+        }
+    }
+    account.touch();
+}
+
+/// Queues a receipt for every companion of the writer; `false` when injected trouble swallowed it.
+pub(crate) fn relay(world: &World, writer: &Account, receipt: &Receipt<'_>) -> bool {
+    let swallowed = writer.state().trouble.swallows_receipt() || world.trouble().swallows_receipt();
+    if swallowed {
+        world.counters.receipts_withheld.one();
+        return false;
+    }
+    let Some((first, rest)) = receipt.ids.split_first() else { return false };
+    let mut builder = NodeBuilder::new("receipt")
+        .attr("from", &receipt.from)
+        .attr("id", first.as_str())
+        .attr("t", stanza::unix_seconds());
+    if let Some(kind) = receipt.kind {
+        builder = builder.attr("type", kind);
+    }
+    if !rest.is_empty() {
+        let items = rest.iter().map(|id| NodeBuilder::new("item").attr("id", id.as_str()).build());
+        builder = builder.children([NodeBuilder::new("list").children(items).build()]);
+    }
+    let Ok(marshaled) = wacore_binary::marshal(&builder.build()) else { return false };
+    let stanza = Bytes::from(marshaled);
+    writer.enqueue_for_all(world, |_| Outgoing {
+        class: Class::Receipt,
+        id: first.clone(),
+        from: receipt.from_phone,
+        stanza: stanza.clone(),
+        noted_from: None,
+    });
+    world.counters.receipts_relayed.one();
+    true
+}
+
+/// Queues a retry receipt for the one device that can encrypt the message again.
+pub(crate) fn relay_retry(world: &World, writer: &Account, device: u16, from: u64, id: &str, node: &Node) {
+    writer.state().ledger.retry_receipts_received += 1;
+    world.counters.retry_receipts.one();
+    let Ok(marshaled) = wacore_binary::marshal(node) else { return };
+    let outgoing = Outgoing {
+        class: Class::Receipt,
+        id: id.to_owned(),
+        from,
+        stanza: Bytes::from(marshaled),
+        noted_from: None,
+    };
+    writer.enqueue(world, device, outgoing);
+}
+
+fn forward_retry(
+    world: &World,
+    account: &Account,
+    device: u16,
+    writer: &Arc<Account>,
+    to: &Jid,
+    node: &NodeRef<'_>,
+) -> Option<Job> {
+    let id = stanza::attr(node, "id")?;
+    let addressing = Addressing::of(to)?;
+    if to.device == PHONE {
+        world.counters.retry_receipts.one();
+        let task = Task::Resend {
+            to: Address { phone: account.phone, device },
+            addressing,
+            id,
+        };
+        return Some(Job { account: Arc::clone(writer), task });
+    }
+    let mut forwarded = NodeBuilder::new("receipt")
+        .attr("from", account.jid(device, addressing))
+        .attr("id", id.as_str())
+        .attr("type", stanza::attr(node, "type")?)
+        .attr("t", stanza::unix_seconds());
+    for key in ["recipient", "category"] {
+        if let Some(value) = node.get_attr(key) {
+            forwarded = forwarded.attr(key, value.to_node_value());
+        }
+    }
+    let children = node.children().unwrap_or_default().iter().map(NodeRef::to_owned);
+    let forwarded = forwarded.children(children).build();
+    relay_retry(world, writer, to.device, account.phone, &id, &forwarded);
+    None
+}
+
+/// `<ack class="receipt" id from [type] [participant]>`.
+fn ack(id: &str, to: &Jid, kind: Option<&str>, node: &NodeRef<'_>) -> Node {
+    let mut builder = NodeBuilder::new("ack")
+        .attr("class", "receipt")
+        .attr("id", id)
+        .attr("from", to);
+    if let Some(kind) = kind {
+        builder = builder.attr("type", kind);
+    }
+    if let Some(participant) = node.get_attr("participant") {
+        builder = builder.attr("participant", participant.to_node_value());
+    }
+    builder.build()
+}

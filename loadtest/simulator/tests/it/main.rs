@@ -1,0 +1,14 @@
+//! The simulator from outside: unmodified clients, raw sockets, the admin API.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "tests"
+)]
+
+mod conversations;
+mod faults;
+mod support;
+mod wire;
