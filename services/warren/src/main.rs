@@ -1,0 +1,48 @@
+//! The one binary of Warren: arguments -> settings -> adapters -> run. It decides nothing else; which technology stands
+//! behind which port is written in `compose`.
+
+mod args;
+mod compose;
+mod credentials;
+mod data_folder;
+mod doctor;
+mod failure;
+mod first_start;
+mod migrate;
+mod network;
+mod process;
+mod sealing_key;
+mod settings;
+mod simulator;
+mod standalone;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // First of all: two providers are linked, and whoever opens a connection before one is chosen panics.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::system)?;
+    let ended = runtime.block_on(async {
+        match command {
+            Command::Standalone(arguments) => Box::pin(standalone::run(arguments)).await,
+            Command::Simulator(arguments) => simulator::run(arguments).await,
+            Command::Migrate(arguments) => migrate::run(arguments).await,
+            Command::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
+            Command::Config(what) => settings::show(what),
+        }
+    });
+    // A blocking call that hangs must not hold up an ended process.
+    runtime.shutdown_background();
+    ended
+}
