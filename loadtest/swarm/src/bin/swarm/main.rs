@@ -1,0 +1,40 @@
+//! `swarm`: the load generator. Each command prints one JSON object on standard output.
+
+mod bare;
+mod fleet;
+mod http;
+mod process;
+mod send;
+mod simulator;
+
+use clap::{Parser, Subcommand};
+
+/// Load for Warren and, beside it, for the bare client library.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs bare clients of the library in this process: what Warren is measured against.
+    Bare(bare::Arguments),
+    /// Makes instances through the API and pairs them with the simulator's phones.
+    Fleet(fleet::Arguments),
+    /// Sends texts from instances to people, through the API.
+    Send(send::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // Two providers may be linked; the first one installed is used by everybody.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let report = match Arguments::parse().command {
+        Command::Bare(arguments) => bare::run(arguments).await?,
+        Command::Fleet(arguments) => fleet::run(arguments).await?,
+        Command::Send(arguments) => send::run(arguments).await?,
+    };
+    println!("{report}");
+    Ok(())
+}

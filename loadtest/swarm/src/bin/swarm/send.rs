@@ -1,0 +1,145 @@
+//! Texts through the API: a closed loop finds the rate, an open loop measures the latency below it.
+
+use crate::{http::Connection, process, simulator::Simulator};
+use anyhow::{Result, ensure};
+use hdrhistogram::Histogram;
+use hyper::Method;
+use serde_json::{Value, json};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The API's address, http://...
+    #[arg(long)]
+    api: String,
+    /// A tenant's key.
+    #[arg(long, env = "WARREN_KEY")]
+    key: String,
+    /// The simulator's address, http://...
+    #[arg(long)]
+    simulator: String,
+    /// The instances, one id a line.
+    #[arg(long)]
+    fleet: PathBuf,
+    /// How long, seconds.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Texts a second, evenly spaced; 0: each instance sends its next text when the last was acknowledged.
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+    /// A process whose CPU and memory are printed.
+    #[arg(long)]
+    pid: Option<u32>,
+}
+
+/// What all senders count.
+struct Tally {
+    latency: Mutex<Histogram<u64>>,
+    sent: AtomicU64,
+    refused: AtomicU64,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
+    let ids: Vec<String> = std::fs::read_to_string(&arguments.fleet)?.lines().map(str::to_owned).collect();
+    ensure!(!ids.is_empty(), "the fleet is empty");
+    let people = Simulator::new(&arguments.simulator)?.people(ids.len()).await?;
+    let mut senders = Vec::with_capacity(ids.len());
+    for (id, person) in ids.iter().zip(&people) {
+        let connection = Connection::open(&arguments.api, &arguments.key).await?;
+        let path = format!("/v1/instances/{id}/messages?wait=sent");
+        let body = json!({"to": person, "type": "text", "text": {"body": "The quick brown fox, once more."}});
+        senders.push(Sender { connection, path, body });
+    }
+    let tally = Arc::new(Tally {
+        latency: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
+        sent: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+    });
+    // The first text of a pair costs a key exchange; it is not part of the rate.
+    let warm = senders.into_iter().map(|mut sender| async move {
+        sender.send().await?;
+        anyhow::Ok(sender)
+    });
+    let senders = futures::future::try_join_all(warm).await?;
+    let cpu = arguments.pid.map(process::cpu_seconds).transpose()?;
+    let started = Instant::now();
+    let deadline = started + Duration::from_secs(arguments.seconds);
+    let spacing = (arguments.rate > 0).then(|| Duration::from_secs_f64(senders.len() as f64 / arguments.rate as f64));
+    let count = senders.len();
+    let loops = senders.into_iter().enumerate().map(|(at, sender)| {
+        let offset = spacing.map(|spacing| spacing.mul_f64(at as f64 / count as f64));
+        tokio::spawn(sender.keep_sending(tally.clone(), started, deadline, spacing, offset))
+    });
+    for ended in futures::future::join_all(loops).await {
+        ended??;
+    }
+    report(&arguments, &tally, started, cpu)
+}
+
+struct Sender {
+    connection: Connection,
+    path: String,
+    body: Value,
+}
+
+impl Sender {
+    /// Sends one text and waits for the server's acknowledgement; whether it came.
+    async fn send(&mut self) -> Result<bool> {
+        let (status, message) = self.connection.call(Method::POST, &self.path, Some(&self.body)).await?;
+        Ok(status == 200 && message["status"] != "failed")
+    }
+
+    /// Latency counts from when the text was due, not from when it could be sent.
+    async fn keep_sending(
+        mut self,
+        tally: Arc<Tally>,
+        started: Instant,
+        deadline: Instant,
+        spacing: Option<Duration>,
+        offset: Option<Duration>,
+    ) -> Result<()> {
+        let mut due = started + offset.unwrap_or_default();
+        while due < deadline && Instant::now() < deadline {
+            if spacing.is_some() {
+                tokio::time::sleep_until(due.into()).await;
+            } else {
+                due = Instant::now();
+            }
+            if self.send().await? {
+                let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+                tally.latency.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(took);
+                tally.sent.fetch_add(1, Ordering::Relaxed);
+            } else {
+                tally.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            due += spacing.unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+fn report(arguments: &Arguments, tally: &Tally, started: Instant, cpu: Option<f64>) -> Result<Value> {
+    let sent = tally.sent.load(Ordering::Relaxed);
+    let latency = tally.latency.lock().unwrap_or_else(PoisonError::into_inner);
+    let milliseconds = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1000.0;
+    let mut report = json!({
+        "sent": sent,
+        "not_acknowledged": tally.refused.load(Ordering::Relaxed),
+        "sent_per_s": sent as f64 / started.elapsed().as_secs_f64(),
+        "p50_ms": milliseconds(0.5),
+        "p99_ms": milliseconds(0.99),
+        "worst_ms": latency.max() as f64 / 1000.0,
+    });
+    if let (Some(pid), Some(before)) = (arguments.pid, cpu) {
+        report["cpu_us_per_text"] = json!((process::cpu_seconds(pid)? - before) / sent.max(1) as f64 * 1e6);
+        report["private_kib"] = json!(process::private_kib(pid)?);
+    }
+    Ok(report)
+}

@@ -1,0 +1,140 @@
+//! A checker that cannot fail is worth nothing: with one protection switched off, the scenario that needs it must be
+//! reported as a violation.
+
+use crate::faults::load;
+use crate::store::{database, messages_while_locked};
+use crate::traffic::Traffic;
+use crate::{binary, history};
+use futures::future::join_all;
+use serde_json::json;
+use std::time::Duration;
+use warren_swarm::{Invariant, Report};
+use warren_testkit::{Draft, PATIENCE, Stage, eventually};
+
+async fn mutated(name: &str) -> Stage {
+    Stage::start_with(binary(), |options| options.mutation(name)).await.unwrap()
+}
+
+async fn reported(stage: &Stage, traffic: &Traffic) -> Vec<Invariant> {
+    let report = Report::of(&history::of(stage, traffic).await.unwrap());
+    println!("{report}");
+    report.violations.iter().map(|violation| violation.invariant).collect()
+}
+
+/// A store that answers an error for a passing condition loses what arrives meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn store_errors_at_once_is_caught() {
+    let mut stage = crate::stage().await;
+    let mut traffic = Traffic::begin(&stage, 4).await;
+    stage.restart_with(|options| options.mutation("store_errors_at_once")).await.unwrap();
+    stage.state(&traffic.instance.id, "online").await.unwrap();
+    messages_while_locked(&stage, &traffic).await;
+    stage.restart().await.unwrap();
+    traffic.probe(&stage).await;
+    let violated = reported(&stage, &traffic).await;
+    assert!(violated.contains(&Invariant::I4) || violated.contains(&Invariant::I6), "{violated:?}");
+}
+
+/// Acknowledged, then dead before the commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_before_commit_is_caught() {
+    let mut stage = crate::stage().await;
+    let mut traffic = Traffic::begin(&stage, 4).await;
+    let dying = |options: warren_testkit::Options| options.mutation("ack_before_commit").fault("inbound.before_commit:2");
+    stage.restart_with(dying).await.unwrap();
+    load(&mut stage, &mut traffic).await;
+    stage.warren.died(PATIENCE).await.unwrap();
+    stage.restart().await.unwrap();
+    traffic.send(&stage).await;
+    traffic.settle(&stage).await;
+    assert!(reported(&stage, &traffic).await.contains(&Invariant::I4));
+}
+
+/// The server took it, the row does not know, and the re-send is encrypted afresh.
+#[tokio::test(flavor = "multi_thread")]
+async fn re_encrypt_on_resend_is_caught() {
+    let mut stage = crate::stage().await;
+    let mut traffic = Traffic::begin(&stage, 4).await;
+    stage.restart_with(|options| options.fault("outbound.acked:4")).await.unwrap();
+    load(&mut stage, &mut traffic).await;
+    stage.warren.died(PATIENCE).await.unwrap();
+    let mutate = |mut options: warren_testkit::Options| {
+        options.environment.retain(|(name, _)| name != "WARREN_FAULT_POINT");
+        options.mutation("re_encrypt_on_resend")
+    };
+    stage.restart_with(mutate).await.unwrap();
+    traffic.send(&stage).await;
+    traffic.settle(&stage).await;
+    assert!(reported(&stage, &traffic).await.contains(&Invariant::I2b));
+}
+
+/// One key, many messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn idempotency_off_is_caught() {
+    let stage = mutated("idempotency_off").await;
+    let traffic = Traffic::begin(&stage, 2).await;
+    let draft = Draft::text(&traffic.people[0].phone, "only once").key("the-one-key");
+    let answers = join_all((0..20).map(|_| stage.api.send(&traffic.instance.id, &draft))).await;
+    for answer in answers {
+        stage.status(&answer.unwrap().id, "delivered").await.unwrap();
+    }
+    assert!(reported(&stage, &traffic).await.contains(&Invariant::I2a));
+}
+
+/// Stanzas of a worker whose shards a newer owner has taken, that still reach the server.
+async fn stale_stanzas(mutation: Option<&str>) -> usize {
+    let mut stage = crate::stage().await;
+    let traffic = Traffic::begin(&stage, 4).await;
+    if let Some(mutation) = mutation {
+        stage.restart_with(|options| options.mutation(mutation)).await.unwrap();
+        stage.state(&traffic.instance.id, "online").await.unwrap();
+    }
+    let before = stage.simulator.ground_truth(&traffic.instance.phone).await.unwrap().accepted.len();
+    // As a newer owner would.
+    let raised = database(stage.warren.folder()).execute("UPDATE shard_owners SET epoch = epoch + 1000", []).unwrap();
+    assert!(raised > 0);
+    for person in &traffic.people {
+        let draft = Draft::text(&person.phone, "stale");
+        assert_eq!(stage.api.send(&traffic.instance.id, &draft).await.unwrap().status, "queued");
+    }
+    // It notices, and lets go of the account.
+    eventually("the loss is noticed", Duration::from_secs(60), async || {
+        let metrics = stage.warren.metrics().await?;
+        let lost = metrics.lines().find_map(|line| line.strip_prefix("warren_ownership_lost_total ")?.parse::<f64>().ok());
+        Ok(lost.filter(|lost| *lost > 0.0))
+    })
+    .await
+    .unwrap();
+    eventually("the account is let go", Duration::from_secs(60), async || {
+        Ok((!stage.simulator.is_connected(&traffic.instance.phone).await?).then_some(()))
+    })
+    .await
+    .unwrap();
+    let after = stage.simulator.ground_truth(&traffic.instance.phone).await.unwrap().accepted.len();
+    after - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_shards_sends_nothing() {
+    assert_eq!(stale_stanzas(None).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn send_gate_off_is_caught() {
+    assert!(stale_stanzas(Some("send_gate_off")).await >= 1);
+}
+
+/// The same scenarios without a mutation are sound: it is the mutation that is caught.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_mutation_nothing_is_reported() {
+    let stage = crate::stage().await;
+    let mut traffic = Traffic::begin(&stage, 2).await;
+    let draft = Draft::text(&traffic.people[0].phone, "only once").key("the-one-key");
+    let answers = join_all((0..20).map(|_| stage.api.send(&traffic.instance.id, &draft))).await;
+    for answer in answers {
+        stage.status(&answer.unwrap().id, "delivered").await.unwrap();
+    }
+    traffic.probe(&stage).await;
+    assert_eq!(reported(&stage, &traffic).await, []);
+    assert_eq!(stage.simulator.person(json!({})).await.is_ok(), true);
+}

@@ -1,0 +1,22 @@
+//! Real processes for tests: the `warren` binary and its simulator as children that can be killed, and clients of what
+//! they speak: the public API, the event stream, the simulator's admin API.
+//!
+//! Nothing here sleeps for a fixed time to let something happen: [`eventually`] waits for a condition with a deadline.
+
+mod api;
+mod eventually;
+mod model;
+mod process;
+mod simulator;
+mod stage;
+mod stream;
+mod warren;
+
+pub use api::{Answer, Api, Draft};
+pub use eventually::{PATIENCE, eventually};
+pub use model::{Event, Instance, Message, Pairing};
+pub use process::{Ended, Process};
+pub use simulator::{GroundTruth, Inbox, InboxMessage, Person, Scanned, Simulator, TruthAccepted, TruthEmitted};
+pub use stage::{Paired, Stage};
+pub use stream::Stream;
+pub use warren::{Keys, Network, Options, Warren};

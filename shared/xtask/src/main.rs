@@ -1,0 +1,50 @@
+//! What developers and CI run: `cargo xtask test`, `cargo xtask bench`, `cargo xtask arrows`, `cargo xtask features`. One module a command.
+
+mod arrows;
+mod bench;
+mod features;
+mod shell;
+mod system;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what tests need, check everything, run every test, clean up.
+    Test(test::Options),
+    /// Measure the scorecard's rows against the bare client library.
+    Bench(bench::Options),
+    /// Check that crates depend only on the crates they may know.
+    Arrows,
+    /// Check that no build has a feature that weakens the protocol's own checks.
+    Features,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Arrows => arrows::run(),
+        Command::Features => features::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask test`: what CI runs, and what a newcomer runs first.
+
+use crate::shell::Program;
+use crate::{arrows, features, system};
+use anyhow::{Context, Result};
+use std::time::Instant;
+
+/// The tests need fault points; the product must build without them.
+const FAULTS: &[&str] = &["--features", "warren/fault-injection"];
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only the checks that need no running: format, lints, arrows, features.
+    #[arg(long)]
+    checks_only: bool,
+    /// Only tests whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// Runs everything; ends at the first step that fails.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    system::prepare()?;
+    step("format", || Program::cargo(&["fmt", "--all", "--check"]).run())?;
+    step("arrows", arrows::run)?;
+    step("features", features::run)?;
+    step("lints", lints)?;
+    if !options.checks_only {
+        let scratch = tempfile::Builder::new().prefix("warren-tests-").tempdir().context("a folder for the tests")?;
+        let scratch_path = scratch.path().as_os_str().to_owned();
+        step("tests", || tests(options.filter.as_deref(), &scratch_path))?;
+        step("documentation tests", || doc_tests(&scratch_path))?;
+        scratch.close().context("removing what the tests left")?;
+    }
+    println!("\nEverything passed in {} s.", started.elapsed().as_secs());
+    Ok(())
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let started = Instant::now();
+    println!("\n== {name}");
+    work().with_context(|| format!("the step `{name}` failed"))?;
+    println!("== {name}: done in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// Once as the tests are built, and once as the product is.
+fn lints() -> Result<()> {
+    let strict = ["--", "-D", "warnings"];
+    Program::cargo(&[&["clippy", "--workspace", "--all-targets"], FAULTS, &strict].concat()).run()?;
+    Program::cargo(&[&["clippy", "--workspace"], &strict[..]].concat()).run()
+}
+
+/// With cargo-nextest if it is installed, else with cargo alone. Everything that a test leaves lies in `scratch`.
+fn tests(filter: Option<&str>, scratch: &std::ffi::OsStr) -> Result<()> {
+    let has_nextest = Program::cargo(&["nextest", "--version"]).works();
+    let runner: &[&str] = if has_nextest { &["nextest", "run"] } else { &["test", "--lib", "--bins", "--tests"] };
+    if !has_nextest {
+        println!("cargo-nextest is not installed; `cargo test` does the same, slower.");
+    }
+    let mut arguments = [runner, &["--workspace"], FAULTS].concat();
+    arguments.extend(filter);
+    Program::cargo(&arguments).env("TMPDIR", scratch).run()
+}
+
+fn doc_tests(scratch: &std::ffi::OsStr) -> Result<()> {
+    Program::cargo(&[&["test", "--doc", "--workspace"], FAULTS].concat()).env("TMPDIR", scratch).run()
+}
