@@ -163,14 +163,7 @@ impl State {
 
 impl Account {
     pub(crate) fn new(phone: u64, lid: u64, identity: KeyPair, state: State, handset: Handset) -> Self {
-        Self {
-            phone,
-            lid,
-            identity,
-            state: Mutex::new(state),
-            handset: Mutex::new(handset),
-            dirty: AtomicBool::new(true),
-        }
+        Self { phone, lid, identity, state: Mutex::new(state), handset: Mutex::new(handset), dirty: AtomicBool::new(true) }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -207,17 +200,9 @@ impl Account {
             if outgoing.class == Class::Ephemeral && !target.is_connected() {
                 return true;
             }
-            let ledger = outgoing
-                .noted_from
-                .map(|from| state.ledger.emit(&outgoing.id, from, device, options.ledger_limit));
-            let overflow = target.queue.push(
-                outgoing.class,
-                outgoing.id,
-                outgoing.from,
-                outgoing.stanza,
-                ledger,
-                options.queue_limit,
-            );
+            let ledger = outgoing.noted_from.map(|from| state.ledger.emit(&outgoing.id, from, device, options.ledger_limit));
+            let overflow =
+                target.queue.push(outgoing.class, outgoing.id, outgoing.from, outgoing.stanza, ledger, options.queue_limit);
             if overflow {
                 world.counters.queue_overflows.one();
             }

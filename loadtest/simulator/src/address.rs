@@ -44,11 +44,7 @@ impl Addressing {
 
 /// Reads a phone number as people write it: digits, with `+`, spaces or dashes ignored; 5 to 15 digits.
 pub(crate) fn parse_phone(text: &str) -> Option<u64> {
-    let digits: String = text
-        .trim()
-        .chars()
-        .filter(|c| !matches!(c, '+' | ' ' | '-' | '(' | ')'))
-        .collect();
+    let digits: String = text.trim().chars().filter(|c| !matches!(c, '+' | ' ' | '-' | '(' | ')')).collect();
     let user = digits.split_once('@').map_or(digits.as_str(), |(user, _)| user);
     let well_formed = (5..=15).contains(&user.len()) && user.bytes().all(|b| b.is_ascii_digit());
     if !well_formed || user.starts_with('0') {

@@ -44,12 +44,8 @@ pub(crate) fn take(world: &World, account: &Account, device: u16) -> Result<Bund
         let left = device.one_time.len();
         let tell = left <= LOW_KEYS && !device.told_low;
         device.told_low |= tell;
-        let bundle = Bundle {
-            keys,
-            identity: device.identity,
-            one_time,
-            device_identity: Some(device.device_identity.clone()),
-        };
+        let bundle =
+            Bundle { keys, identity: device.identity, one_time, device_identity: Some(device.device_identity.clone()) };
         (bundle, left, tell)
     };
     account.touch();
@@ -86,13 +82,7 @@ fn ask_for_keys(world: &World, account: &Account, device: u16, left: usize) {
         .children([NodeBuilder::new("count").attr("value", left as u64).build()])
         .build();
     if let Ok(stanza) = wacore_binary::marshal(&node) {
-        let outgoing = Outgoing {
-            class: Class::Notification,
-            id,
-            from: 0,
-            stanza: Bytes::from(stanza),
-            noted_from: None,
-        };
+        let outgoing = Outgoing { class: Class::Notification, id, from: 0, stanza: Bytes::from(stanza), noted_from: None };
         account.enqueue(world, device, outgoing);
     }
 }

@@ -10,6 +10,7 @@ use waproto::buffa::Message as _;
 use waproto::whatsapp::ClientPayload;
 
 use crate::account::Account;
+use crate::address::Addressing;
 use crate::link::{self, Command};
 use crate::pairing;
 use crate::session::Session;
@@ -17,7 +18,6 @@ use crate::socket::Socket;
 use crate::stanza;
 use crate::wire::{self, Frames, Peer, Wire};
 use crate::world::World;
-use crate::address::Addressing;
 
 /// The user name with which a client whose device record was only seeded logs in: it is not paired.
 const UNPAIRED_USER: u64 = 1;
@@ -68,12 +68,7 @@ async fn serve(world: &Arc<World>, socket: WebSocketStream<Socket>) -> Result<()
 }
 
 /// Admits the device the payload names, after its earlier connection is closed.
-async fn log_in(
-    world: &Arc<World>,
-    mut wire: Wire,
-    payload: &ClientPayload,
-    peer: &Peer,
-) -> Result<(), wire::Error> {
+async fn log_in(world: &Arc<World>, mut wire: Wire, payload: &ClientPayload, peer: &Peer) -> Result<(), wire::Error> {
     let device = payload.device.and_then(|number| u16::try_from(number).ok()).unwrap_or(0);
     let account = payload.username.and_then(|phone| world.directory.by_phone(phone));
     let Some(account) = account else {
@@ -95,9 +90,7 @@ async fn log_in(
     };
     if let Some(former) = former.filter(link::Link::is_open) {
         former.command(Command::Replaced);
-        if world.options.replaced_linger.is_zero()
-            && tokio::time::timeout(REPLACE_LIMIT, former.closed()).await.is_err()
-        {
+        if world.options.replaced_linger.is_zero() && tokio::time::timeout(REPLACE_LIMIT, former.closed()).await.is_err() {
             tracing::warn!("connection.replace.timed_out");
         }
     }

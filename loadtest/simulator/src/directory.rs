@@ -69,12 +69,7 @@ impl Directory {
     }
 
     /// The account of this number, created if it is not there yet; without a number, a fresh one.
-    pub(crate) fn obtain(
-        &self,
-        phone: Option<u64>,
-        name: Option<String>,
-        lid_migrated: bool,
-    ) -> Result<Arc<Account>, Full> {
+    pub(crate) fn obtain(&self, phone: Option<u64>, name: Option<String>, lid_migrated: bool) -> Result<Arc<Account>, Full> {
         if let Some(existing) = phone.and_then(|number| self.by_phone(number)) {
             return Ok(existing);
         }

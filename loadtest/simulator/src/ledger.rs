@@ -51,13 +51,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Notes a message queued for a device; the place is for [`Ledger::delivered`] and [`Ledger::acked`].
     pub(crate) fn emit(&mut self, id: &str, from: String, device: u16, limit: usize) -> u64 {
-        self.emitted.push_back(Emitted {
-            id: id.to_owned(),
-            from,
-            device,
-            acked: false,
-            deliveries: 0,
-        });
+        self.emitted.push_back(Emitted { id: id.to_owned(), from, device, acked: false, deliveries: 0 });
         if self.emitted.len() > limit {
             self.emitted.pop_front();
             self.first_emitted += 1;
@@ -96,13 +90,7 @@ impl Ledger {
         }
         self.accepted.insert(
             id.to_owned(),
-            Accepted {
-                id: id.to_owned(),
-                to,
-                copies: 1,
-                distinct_stanzas: 1,
-                digests: vec![digest],
-            },
+            Accepted { id: id.to_owned(), to, copies: 1, distinct_stanzas: 1, digests: vec![digest] },
         );
         self.accepted_order.push_back(id.to_owned());
         if self.accepted_order.len() > limit

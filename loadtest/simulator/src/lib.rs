@@ -152,9 +152,7 @@ impl Simulator {
         }
         tasks.spawn(listener::serve(listener, Arc::clone(&world), tasks.clone()));
         tracing::info!(%local_addr, "simulator.serving");
-        Ok(Self {
-            inner: Arc::new(Running { world, local_addr, stop, tasks }),
-        })
+        Ok(Self { inner: Arc::new(Running { world, local_addr, stop, tasks }) })
     }
 
     /// The address it listens on.

@@ -46,12 +46,7 @@ pub(crate) fn pair(id: u64) -> (Link, LinkEnd) {
     let (sender, receiver) = mpsc::channel(COMMANDS);
     let wake = Arc::new(Notify::new());
     let closed = CancellationToken::new();
-    let link = Link {
-        id,
-        commands: sender,
-        wake: Arc::clone(&wake),
-        closed: closed.clone(),
-    };
+    let link = Link { id, commands: sender, wake: Arc::clone(&wake), closed: closed.clone() };
     (link, LinkEnd { commands: receiver, wake, closed })
 }
 

@@ -59,12 +59,8 @@ pub(crate) async fn serve(listener: TcpListener, world: Arc<World>, tasks: TaskT
             world.counters.connections_refused.one();
             continue;
         };
-        let guest = Guest {
-            world: Arc::clone(&world),
-            router: router.clone(),
-            tasks: tasks.clone(),
-            place: Arc::new(place),
-        };
+        let guest =
+            Guest { world: Arc::clone(&world), router: router.clone(), tasks: tasks.clone(), place: Arc::new(place) };
         let tls = tls.clone();
         let stop = world.stop.clone();
         tasks.spawn(async move {
@@ -129,10 +125,8 @@ async fn open(stream: TcpStream, tls: TlsAcceptor) -> Option<Socket> {
 
 /// Answers 101 and hands the socket to a task of its own.
 fn upgrade(mut request: Request<Incoming>, guest: Guest) -> Response<Body> {
-    let wants_web_socket = request
-        .headers()
-        .get(header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let wants_web_socket =
+        request.headers().get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let (true, Some(accept)) = (wants_web_socket, key) else {
         return plain(StatusCode::UPGRADE_REQUIRED);
@@ -151,8 +145,7 @@ fn upgrade(mut request: Request<Incoming>, guest: Guest) -> Response<Body> {
             .max_message_size(Some(limit))
             .max_frame_size(Some(limit));
         let socket = parts.io.into_inner();
-        let stream =
-            WebSocketStream::from_partially_read(socket, parts.read_buf.to_vec(), Role::Server, Some(config)).await;
+        let stream = WebSocketStream::from_partially_read(socket, parts.read_buf.to_vec(), Role::Server, Some(config)).await;
         connection::run(world, stream).await;
     });
     let switched = Response::builder()

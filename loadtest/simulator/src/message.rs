@@ -46,13 +46,7 @@ struct Relay<'a> {
 }
 
 /// Takes a message of a companion. `raw` is the marshaled stanza, for the ledger.
-pub(crate) fn handle(
-    world: &World,
-    sender: &Arc<Account>,
-    device: u16,
-    node: &NodeRef<'_>,
-    raw: &[u8],
-) -> Handled {
+pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &NodeRef<'_>, raw: &[u8]) -> Handled {
     let (Some(id), Some(to)) = (stanza::attr(node, "id"), stanza::attr_jid(node, "to")) else {
         world.counters.protocol_errors.one();
         return Handled::default();
@@ -101,10 +95,7 @@ pub(crate) fn handle(
     relay.fan_out();
     let phash = if peer { None } else { relay.participant_hash() };
     let jobs = relay.jobs;
-    Handled {
-        reply: ack.map(|delay| (delay, acknowledged(&id, &to, phash))),
-        jobs,
-    }
+    Handled { reply: ack.map(|delay| (delay, acknowledged(&id, &to, phash))), jobs }
 }
 
 /// The account's own trouble goes before everybody's.
@@ -143,13 +134,13 @@ impl Relay<'_> {
         self.fanout.get_or_insert(addressing);
         self.reached.insert(Address { phone: target.phone, device: jid.device });
         if jid.device == PHONE {
-            self.to_phone(target, enc);
+            self.hand_to_phone(target, enc);
         } else {
-            self.to_companion(&target, jid.device, enc);
+            self.hand_to_companion(&target, jid.device, enc);
         }
     }
 
-    fn to_phone(&mut self, target: Arc<Account>, enc: &NodeRef<'_>) {
+    fn hand_to_phone(&mut self, target: Arc<Account>, enc: &NodeRef<'_>) {
         let kind = stanza::attr(enc, "type").unwrap_or_default();
         let incoming = Incoming {
             from: Address { phone: self.sender.phone, device: self.device },
@@ -159,13 +150,10 @@ impl Relay<'_> {
             encryption: Encryption::parse(&kind),
             ciphertext: enc.content_bytes().unwrap_or_default().to_vec(),
         };
-        self.jobs.push(Job {
-            account: target,
-            task: Task::Receive(Box::new(incoming)),
-        });
+        self.jobs.push(Job { account: target, task: Task::Receive(Box::new(incoming)) });
     }
 
-    fn to_companion(&self, target: &Account, device: u16, enc: &NodeRef<'_>) {
+    fn hand_to_companion(&self, target: &Account, device: u16, enc: &NodeRef<'_>) {
         let addressing = self.addressing();
         let from = self.sender.jid(self.device, addressing);
         let noted_from = (!stanza::attr_is(self.node, "category", "peer")).then(|| from.to_string());
@@ -255,11 +243,8 @@ impl Relay<'_> {
 }
 
 fn acknowledged(id: &str, to: &Jid, phash: Option<String>) -> Node {
-    let mut builder = NodeBuilder::new("ack")
-        .attr("class", "message")
-        .attr("id", id)
-        .attr("from", to)
-        .attr("t", stanza::unix_seconds());
+    let mut builder =
+        NodeBuilder::new("ack").attr("class", "message").attr("id", id).attr("from", to).attr("t", stanza::unix_seconds());
     if let Some(phash) = phash {
         builder = builder.attr("phash", phash);
     }

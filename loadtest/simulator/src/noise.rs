@@ -75,10 +75,7 @@ fn xx(keys: &Keys, pattern: &str, client_ephemeral: &[u8; 32]) -> Result<Step, E
     noise.mix_shared_secret(keys.static_key.private_key.serialize(), client_ephemeral)?;
     let chain_sealed = noise.encrypt(&keys.cert_chain)?;
     let reply = server_hello(&ephemeral, Some(static_sealed), chain_sealed);
-    Ok(Step::AwaitFinish {
-        reply,
-        pending: Box::new(Pending { noise, ephemeral }),
-    })
+    Ok(Step::AwaitFinish { reply, pending: Box::new(Pending { noise, ephemeral }) })
 }
 
 fn ik(keys: &Keys, client_ephemeral: &[u8; 32], hello: &ClientHello) -> Result<Step, Error> {
@@ -98,10 +95,7 @@ fn ik(keys: &Keys, client_ephemeral: &[u8; 32], hello: &ClientHello) -> Result<S
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_static)?;
     let chain_sealed = noise.encrypt(&keys.cert_chain)?;
     let reply = server_hello(&ephemeral, None, chain_sealed);
-    Ok(Step::Done {
-        reply,
-        established: Box::new(established(noise, client_static, payload)?),
-    })
+    Ok(Step::Done { reply, established: Box::new(established(noise, client_static, payload)?) })
 }
 
 impl Pending {
@@ -113,8 +107,7 @@ impl Pending {
             .ok_or(Error::Malformed)?;
         let static_sealed = finish.r#static.as_deref().ok_or(Error::Malformed)?;
         let client_static = key32(Some(&self.noise.decrypt(static_sealed)?))?;
-        self.noise
-            .mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
+        self.noise.mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
         let payload = self.noise.decrypt(finish.payload.as_deref().ok_or(Error::Malformed)?)?;
         established(self.noise, client_static, payload)
     }
@@ -123,12 +116,7 @@ impl Pending {
 /// `finish` names the ciphers from the initiator's side; ours are the other way round.
 fn established(noise: NoiseHandshake, client_static: [u8; 32], payload: Vec<u8>) -> Result<Established, Error> {
     let (client_writes, client_reads) = noise.finish()?;
-    Ok(Established {
-        read: client_writes,
-        write: client_reads,
-        client_static,
-        payload,
-    })
+    Ok(Established { read: client_writes, write: client_reads, client_static, payload })
 }
 
 fn server_hello(ephemeral: &KeyPair, static_sealed: Option<Vec<u8>>, payload: Vec<u8>) -> Vec<u8> {
@@ -187,10 +175,7 @@ mod tests {
         let Step::AwaitFinish { reply, .. } = answer_hello(&keys, &hello).unwrap() else {
             panic!("a foreign key must lead to XXfallback");
         };
-        assert!(matches!(
-            client.read_server_hello(&reply).unwrap(),
-            IkServerHelloOutcome::Fallback(_)
-        ));
+        assert!(matches!(client.read_server_hello(&reply).unwrap(), IkServerHelloOutcome::Fallback(_)));
     }
 
     /// The initiator of the library insists on WhatsApp's own root, so a stranger's root must be refused by it.

@@ -242,10 +242,7 @@ fn unpaired_reply(world: &World, node: &NodeRef<'_>) -> Option<Node> {
 }
 
 fn pair_device(references: &[String]) -> Node {
-    let references = references
-        .iter()
-        .map(|reference| stanza::bytes("ref", reference.as_bytes()))
-        .collect::<Vec<_>>();
+    let references = references.iter().map(|reference| stanza::bytes("ref", reference.as_bytes())).collect::<Vec<_>>();
     NodeBuilder::new("iq")
         .attr("from", SERVER_JID)
         .attr("type", "set")
@@ -260,10 +257,7 @@ fn pair_success(account: &Account, device: u16, request: &str, identity: Vec<u8>
         let state = account.state();
         (state.name.clone(), state.lid_migrated)
     };
-    let props = ClientPairingProps {
-        is_chat_db_lid_migrated: Some(lid_migrated),
-        ..Default::default()
-    };
+    let props = ClientPairingProps { is_chat_db_lid_migrated: Some(lid_migrated), ..Default::default() };
     let linked = NodeBuilder::new("device")
         .attr("jid", account.jid(device, Addressing::Pn))
         .attr("lid", account.jid(device, Addressing::Lid))

@@ -73,15 +73,7 @@ impl Queue {
         limit: usize,
     ) -> bool {
         self.next_seq += 1;
-        self.entries.push_back(Entry {
-            seq: self.next_seq,
-            class,
-            id,
-            from,
-            stanza,
-            deliveries: 0,
-            ledger,
-        });
+        self.entries.push_back(Entry { seq: self.next_seq, class, id, from, stanza, deliveries: 0, ledger });
         let overflow = self.entries.len() > limit;
         if overflow {
             self.entries.pop_front();
@@ -114,10 +106,7 @@ impl Queue {
     pub(crate) fn retire(&mut self, class: Class, id: &str, from: Option<u64>) -> Vec<Option<u64>> {
         let mut retired = Vec::new();
         let confirmed = |entry: &Entry| {
-            entry.class == class
-                && entry.deliveries > 0
-                && entry.id == id
-                && from.is_none_or(|sender| sender == entry.from)
+            entry.class == class && entry.deliveries > 0 && entry.id == id && from.is_none_or(|sender| sender == entry.from)
         };
         // The usual case is the head of the queue.
         while let Some(head) = self.entries.pop_front_if(|entry| confirmed(entry)) {

@@ -54,18 +54,11 @@ pub(crate) fn handle(world: &World, account: &Arc<Account>, device: u16, node: &
         account.state().ledger.retry_receipts_sent += 1;
         jobs.extend(forward_retry(world, account, device, &writer, &to, node));
     } else if !kind.as_deref().is_some_and(|kind| SERVER_ONLY.contains(&kind)) && writer.phone != account.phone {
-        let receipt = Receipt {
-            from: account.jid(device, addressing),
-            from_phone: account.phone,
-            ids: &ids,
-            kind: kind.as_deref(),
-        };
+        let receipt =
+            Receipt { from: account.jid(device, addressing), from_phone: account.phone, ids: &ids, kind: kind.as_deref() };
         if relay(world, &writer, &receipt) {
             let read = matches!(kind.as_deref(), Some("read" | "played"));
-            jobs.push(Job {
-                account: writer,
-                task: Task::Receipt { read, count: ids.len() as u64 },
-            });
+            jobs.push(Job { account: writer, task: Task::Receipt { read, count: ids.len() as u64 } });
         }
     }
     Handled { reply, jobs }
@@ -81,9 +74,9 @@ pub(crate) fn handle_ack(world: &World, account: &Account, device: u16, node: &N
     };
     let Some(id) = stanza::attr(node, "id") else { return };
     let from = match class {
-        Class::Message => stanza::attr_jid(node, "to")
-            .and_then(|jid| world.directory.locate(&jid))
-            .map(|sender| sender.phone),
+        Class::Message => {
+            stanza::attr_jid(node, "to").and_then(|jid| world.directory.locate(&jid)).map(|sender| sender.phone)
+        }
         _ => None,
     };
     retire(account, device, class, std::slice::from_ref(&id), from);
@@ -109,10 +102,8 @@ pub(crate) fn relay(world: &World, writer: &Account, receipt: &Receipt<'_>) -> b
         return false;
     }
     let Some((first, rest)) = receipt.ids.split_first() else { return false };
-    let mut builder = NodeBuilder::new("receipt")
-        .attr("from", &receipt.from)
-        .attr("id", first.as_str())
-        .attr("t", stanza::unix_seconds());
+    let mut builder =
+        NodeBuilder::new("receipt").attr("from", &receipt.from).attr("id", first.as_str()).attr("t", stanza::unix_seconds());
     if let Some(kind) = receipt.kind {
         builder = builder.attr("type", kind);
     }
@@ -138,13 +129,8 @@ pub(crate) fn relay_retry(world: &World, writer: &Account, device: u16, from: u6
     writer.state().ledger.retry_receipts_received += 1;
     world.counters.retry_receipts.one();
     let Ok(marshaled) = wacore_binary::marshal(node) else { return };
-    let outgoing = Outgoing {
-        class: Class::Receipt,
-        id: id.to_owned(),
-        from,
-        stanza: Bytes::from(marshaled),
-        noted_from: None,
-    };
+    let outgoing =
+        Outgoing { class: Class::Receipt, id: id.to_owned(), from, stanza: Bytes::from(marshaled), noted_from: None };
     writer.enqueue(world, device, outgoing);
 }
 
@@ -160,11 +146,7 @@ fn forward_retry(
     let addressing = Addressing::of(to)?;
     if to.device == PHONE {
         world.counters.retry_receipts.one();
-        let task = Task::Resend {
-            to: Address { phone: account.phone, device },
-            addressing,
-            id,
-        };
+        let task = Task::Resend { to: Address { phone: account.phone, device }, addressing, id };
         return Some(Job { account: Arc::clone(writer), task });
     }
     let mut forwarded = NodeBuilder::new("receipt")
@@ -185,10 +167,7 @@ fn forward_retry(
 
 /// `<ack class="receipt" id from [type] [participant]>`.
 fn ack(id: &str, to: &Jid, kind: Option<&str>, node: &NodeRef<'_>) -> Node {
-    let mut builder = NodeBuilder::new("ack")
-        .attr("class", "receipt")
-        .attr("id", id)
-        .attr("from", to);
+    let mut builder = NodeBuilder::new("ack").attr("class", "receipt").attr("id", id).attr("from", to);
     if let Some(kind) = kind {
         builder = builder.attr("type", kind);
     }

@@ -48,25 +48,8 @@ enum Flow {
 }
 
 impl Session {
-    pub(crate) fn new(
-        world: Arc<World>,
-        account: Arc<Account>,
-        device: u16,
-        wire: Wire,
-        link: Link,
-        end: LinkEnd,
-    ) -> Self {
-        Self {
-            world,
-            account,
-            device,
-            wire,
-            link,
-            end,
-            cursor: 0,
-            active: false,
-            lingering: None,
-        }
+    pub(crate) fn new(world: Arc<World>, account: Arc<Account>, device: u16, wire: Wire, link: Link, end: LinkEnd) -> Self {
+        Self { world, account, device, wire, link, end, cursor: 0, active: false, lingering: None }
     }
 
     /// Serves until one side ends it. When it returns, the socket is closed and the device is free for another login.
@@ -319,10 +302,8 @@ impl Session {
         let Some(to) = stanza::attr_jid(node, "to") else { return };
         let (Some(target), Some(addressing)) = (self.world.directory.locate(&to), Addressing::of(&to)) else { return };
         let children = node.children().unwrap_or_default().iter().map(NodeRef::to_owned);
-        let forwarded = NodeBuilder::new("chatstate")
-            .attr("from", self.account.jid(PHONE, addressing))
-            .children(children)
-            .build();
+        let forwarded =
+            NodeBuilder::new("chatstate").attr("from", self.account.jid(PHONE, addressing)).children(children).build();
         self.send_ephemeral(&target, &forwarded);
     }
 
@@ -361,9 +342,7 @@ impl Session {
 
 /// `<stream:error><conflict type/></stream:error>`.
 pub(crate) fn conflict(kind: &'static str) -> Node {
-    NodeBuilder::new("stream:error")
-        .children([NodeBuilder::new("conflict").attr("type", kind).build()])
-        .build()
+    NodeBuilder::new("stream:error").children([NodeBuilder::new("conflict").attr("type", kind).build()]).build()
 }
 
 fn information(child: Node) -> Node {

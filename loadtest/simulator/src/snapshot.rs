@@ -133,11 +133,7 @@ pub(crate) fn load(dir: Option<&Path>, options: &Options) -> anyhow::Result<Vec<
 
 fn folder(dir: &Path) -> anyhow::Result<PathBuf> {
     let folder = dir.join(FOLDER);
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .context("creating the accounts folder")?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("creating the accounts folder")?;
     Ok(folder)
 }
 
@@ -168,8 +164,7 @@ impl StoredAccount {
                 handset.inbox.items().cloned().collect(),
             )
         };
-        let sessions =
-            sessions.into_iter().map(|(name, record)| (name, BASE64_STANDARD.encode(record))).collect();
+        let sessions = sessions.into_iter().map(|(name, record)| (name, BASE64_STANDARD.encode(record))).collect();
         let state = account.state();
         Self {
             phone: account.phone,
@@ -198,8 +193,7 @@ impl StoredAccount {
         for (name, record) in self.sessions {
             sessions.push((name, BASE64_STANDARD.decode(record)?));
         }
-        let handset =
-            Handset::with(keys, Sessions::restore(sessions)?, self.app_state_key, Inbox::restore(self.inbox));
+        let handset = Handset::with(keys, Sessions::restore(sessions)?, self.app_state_key, Inbox::restore(self.inbox));
         let mut state = State::new(self.name, self.raw_id, self.lid_migrated);
         state.next_device = self.next_device;
         state.next_key_index = self.next_key_index;
@@ -268,9 +262,8 @@ impl StoredDevice {
         let mut queue = Queue::default();
         for entry in self.queue {
             let stanza = Bytes::from(BASE64_STANDARD.decode(&entry.stanza)?);
-            let ledger = (entry.class == Class::Message).then(|| {
-                state.ledger.emit(&entry.id, entry.from.to_string(), self.id, options.ledger_limit)
-            });
+            let ledger = (entry.class == Class::Message)
+                .then(|| state.ledger.emit(&entry.id, entry.from.to_string(), self.id, options.ledger_limit));
             queue.push(entry.class, entry.id, entry.from, stanza, ledger, options.queue_limit);
         }
         device.queue = queue;

@@ -36,11 +36,7 @@ pub(crate) fn receipt_ids(node: &NodeRef<'_>) -> Vec<String> {
 /// `<iq type="result" id from="s.whatsapp.net">`.
 pub(crate) fn iq_result(id: &str, children: Vec<Node>) -> Node {
     let builder = NodeBuilder::new("iq").attr("type", "result").attr("id", id).attr("from", SERVER_JID);
-    if children.is_empty() {
-        builder.build()
-    } else {
-        builder.children(children).build()
-    }
+    if children.is_empty() { builder.build() } else { builder.children(children).build() }
 }
 
 /// `<iq type="error"><error code text/></iq>`.

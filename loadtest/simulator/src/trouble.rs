@@ -100,9 +100,7 @@ impl Trouble {
             return Verdict::Nack(code);
         }
         let withheld = self.withhold_acks.strike();
-        Verdict::Relay {
-            ack: (!withheld).then(|| Duration::from_millis(self.ack_delay_ms)),
-        }
+        Verdict::Relay { ack: (!withheld).then(|| Duration::from_millis(self.ack_delay_ms)) }
     }
 
     /// Whether a receipt for this account is swallowed.

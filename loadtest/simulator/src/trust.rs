@@ -108,12 +108,7 @@ impl Stored {
             tls_ca_pem: self.tls_ca_pem.clone(),
         };
         let tls = tls_config(&self.tls_ca_key_pem, tls_names)?;
-        Ok(Keys {
-            static_key,
-            cert_chain: BASE64_STANDARD.decode(&self.cert_chain)?,
-            tls,
-            trust,
-        })
+        Ok(Keys { static_key, cert_chain: BASE64_STANDARD.decode(&self.cert_chain)?, tls, trust })
     }
 }
 
@@ -136,10 +131,7 @@ fn sign_chain(root: &KeyPair, static_key: &KeyPair) -> anyhow::Result<Vec<u8>> {
         }
         .encode_to_vec();
         let signature = issuer.calculate_signature(&details, &mut rand::rng())?;
-        anyhow::Ok(NoiseCertificate {
-            details: Some(details),
-            signature: Some(signature.to_vec()),
-        })
+        anyhow::Ok(NoiseCertificate { details: Some(details), signature: Some(signature.to_vec()) })
     };
     Ok(CertChain {
         leaf: MessageField::some(certificate(2, 1, static_key, &intermediate)?),
@@ -168,10 +160,7 @@ fn tls_config(ca_key_pem: &str, names: &[String]) -> anyhow::Result<Arc<rustls::
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        )?;
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
     Ok(Arc::new(config))
 }
 

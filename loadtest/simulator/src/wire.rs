@@ -42,8 +42,11 @@ pub(crate) enum Error {
 impl From<tokio_tungstenite::tungstenite::Error> for Error {
     fn from(error: tokio_tungstenite::tungstenite::Error) -> Self {
         use tokio_tungstenite::tungstenite::Error as Ws;
+        use tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
         match error {
-            Ws::ConnectionClosed | Ws::AlreadyClosed | Ws::Io(_) => Self::Closed,
+            Ws::ConnectionClosed | Ws::AlreadyClosed | Ws::Io(_) | Ws::Protocol(ResetWithoutClosingHandshake) => {
+                Self::Closed
+            }
             other => Self::WebSocket(Box::new(other)),
         }
     }
@@ -59,12 +62,7 @@ pub(crate) struct Frames {
 
 impl Frames {
     pub(crate) fn new(socket: WebSocketStream<Socket>, max_frame: usize, write_timeout: Duration) -> Self {
-        Self {
-            socket,
-            inbound: BytesMut::new(),
-            max_frame,
-            write_timeout,
-        }
+        Self { socket, inbound: BytesMut::new(), max_frame, write_timeout }
     }
 
     /// Runs the handshake; the caller bounds its time.
@@ -83,14 +81,7 @@ impl Frames {
             }
         };
         let Established { read, write, client_static, payload } = established;
-        let wire = Wire {
-            frames: self,
-            read,
-            write,
-            read_counter: 0,
-            write_counter: 0,
-            outbound: BytesMut::new(),
-        };
+        let wire = Wire { frames: self, read, write, read_counter: 0, write_counter: 0, outbound: BytesMut::new() };
         Ok((wire, Peer { client_static, payload }))
     }
 
@@ -186,9 +177,7 @@ impl Wire {
     /// The next node, with the bytes it was marshaled to (without the leading flag byte). Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<(OwnedNodeRef, Bytes), Error> {
         let mut frame = self.frames.next_frame(self.frames.max_frame).await?;
-        self.read
-            .decrypt_in_place_with_counter(self.read_counter, &mut frame)
-            .map_err(|_| Error::BadFrame)?;
+        self.read.decrypt_in_place_with_counter(self.read_counter, &mut frame).map_err(|_| Error::BadFrame)?;
         self.read_counter = self.read_counter.checked_add(1).ok_or(Error::Protocol("counter spent"))?;
         let bytes = wacore_binary::util::unpack_bytes(frame).map_err(|_| Error::BadFrame)?;
         let node = OwnedNodeRef::new(bytes.clone()).map_err(|_| Error::BadFrame)?;
@@ -205,9 +194,7 @@ impl Wire {
     pub(crate) fn queue_marshaled(&mut self, marshaled: &[u8]) -> Result<(), Error> {
         let mut sealed = Vec::with_capacity(marshaled.len() + 16);
         sealed.extend_from_slice(marshaled);
-        self.write
-            .encrypt_in_place_with_counter(self.write_counter, &mut sealed)
-            .map_err(|_| Error::BadFrame)?;
+        self.write.encrypt_in_place_with_counter(self.write_counter, &mut sealed).map_err(|_| Error::BadFrame)?;
         self.write_counter = self.write_counter.checked_add(1).ok_or(Error::Protocol("counter spent"))?;
         push_length(&mut self.outbound, sealed.len());
         self.outbound.extend_from_slice(&sealed);

@@ -97,6 +97,11 @@ impl Shards {
             .collect();
         if !dropped.is_empty() {
             self.give_up(&dropped).await;
+            // Those that come back under a new epoch are not given away.
+            let released: Vec<_> = dropped.into_iter().filter(|shard| !wanted.contains_key(shard)).collect();
+            if !released.is_empty() {
+                self.shared.ports.placement.report(Report::Released(released)).await;
+            }
         }
         let new: Vec<_> = wanted
             .iter()
@@ -186,7 +191,7 @@ impl Shards {
         self.owned.get(&shard).map(|owned| owned.owner.clone())
     }
 
-    /// Ends the instances of shards and tells the authority.
+    /// Ends the instances of shards.
     async fn give_up(&mut self, shards: &[Shard]) {
         for shard in shards {
             if let Some(owned) = self.owned.remove(shard) {
@@ -194,17 +199,24 @@ impl Shards {
             }
         }
         self.registry.end(|running| shards.contains(&running.shard)).await;
-        self.shared.ports.placement.report(Report::Released(shards.to_vec())).await;
+    }
+
+    /// Gives up shards that the ledger refused, and says so: the authority decides what becomes of them.
+    async fn lost(&mut self, shards: Vec<Shard>) {
+        if shards.is_empty() {
+            return;
+        }
+        tracing::warn!(shards = shards.len(), "the ledger has another owner for shards of this worker; dropping them");
+        self.shared.metrics.ownership_lost.inc_by(shards.len() as u64);
+        self.give_up(&shards).await;
+        self.shared.ports.placement.report(Report::NotTaken(shards)).await;
     }
 
     /// After a pause of the process: nothing leaves before the ledger confirmed each epoch.
     async fn revalidate(&mut self) {
         tracing::warn!("this process was paused; checking the epochs before anything is sent");
         let Some(lost) = self.lost_shards().await else { return };
-        if !lost.is_empty() {
-            self.shared.metrics.ownership_lost.inc_by(lost.len() as u64);
-            self.give_up(&lost).await;
-        }
+        self.lost(lost).await;
         self.renewal.clock.resume();
     }
 
@@ -235,16 +247,7 @@ impl Shards {
     async fn sweep(&mut self) {
         let lost: Vec<_> =
             self.owned.iter().filter(|(_, owned)| owned.owner.is_lost()).map(|(shard, _)| *shard).collect();
-        if !lost.is_empty() {
-            self.shared.metrics.ownership_lost.inc_by(lost.len() as u64);
-            for shard in &lost {
-                if let Some(owned) = self.owned.remove(shard) {
-                    owned.listening.cancel();
-                }
-            }
-            self.registry.end(|running| lost.contains(&running.shard)).await;
-            self.shared.ports.placement.report(Report::NotTaken(lost)).await;
-        }
+        self.lost(lost).await;
         let shards: Vec<_> = self.owned.keys().copied().collect();
         match self.shared.ports.ledger.instances_with_open_messages(&shards).await {
             Ok(instances) => {

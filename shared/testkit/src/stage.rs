@@ -4,7 +4,7 @@ use crate::api::Api;
 use crate::eventually::{PATIENCE, eventually};
 use crate::simulator::Simulator;
 use crate::warren::{Network, Options, Warren};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 /// A simulator and a Warren.
@@ -112,6 +112,7 @@ impl Stage {
             Ok(Some(()))
         })
         .await
+        .with_context(|| format!("the log:\n{}", self.warren.last_lines(30)))
     }
 
     /// Waits until a message has at least this status (of `sent`, `delivered`, `read`).
@@ -126,5 +127,6 @@ impl Stage {
             Ok(Some(()))
         })
         .await
+        .with_context(|| format!("the log:\n{}", self.warren.last_lines(30)))
     }
 }

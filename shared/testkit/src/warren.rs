@@ -275,6 +275,12 @@ impl Warren {
         &self.options
     }
 
+    /// The end of its log, for a failed test's message.
+    #[must_use]
+    pub fn last_lines(&self, count: usize) -> String {
+        self.process.last_lines(count)
+    }
+
     /// What it logged since it was started.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
@@ -308,6 +314,9 @@ fn command(options: &Options, folder: &Path) -> Command {
     // As a benchmark would: tests do not wait for the pace that suits WhatsApp.
     command.env("WARREN_LISTEN", "127.0.0.1:0").env("WARREN_ADMIN_LISTEN", "127.0.0.1:0");
     command.env("WARREN_SIMULATOR_LISTEN", "127.0.0.1:0").env("WARREN_WORKER__RECONNECT_JITTER_MS", "100");
+    if let Ok(filter) = std::env::var("TESTKIT_LOG") {
+        command.env("RUST_LOG", filter);
+    }
     for (name, value) in &options.environment {
         command.env(name, value);
     }

@@ -13,13 +13,8 @@ use crate::world::World;
 
 /// Every account that ever had a linked client.
 pub(super) async fn list(State(world): State<Arc<World>>) -> Json<Value> {
-    let accounts: Vec<Value> = world
-        .directory
-        .all()
-        .iter()
-        .filter(|account| account.state().paired)
-        .map(|account| view(account))
-        .collect();
+    let accounts: Vec<Value> =
+        world.directory.all().iter().filter(|account| account.state().paired).map(|account| view(account)).collect();
     Json(json!({"accounts": accounts}))
 }
 

@@ -34,9 +34,10 @@ pub(super) async fn scan(
     text: String,
 ) -> Result<Json<Value>> {
     let code = QrCode::parse(&text).ok_or_else(|| Error::invalid("not the text of a linking QR code"))?;
-    let link = world.pairings().get(&code.reference).cloned().ok_or_else(|| {
-        Error::new(StatusCode::NOT_FOUND, "unknown_ref", "no open connection shows this code (any more)")
-    })?;
+    let link =
+        world.pairings().get(&code.reference).cloned().ok_or_else(|| {
+            Error::new(StatusCode::NOT_FOUND, "unknown_ref", "no open connection shows this code (any more)")
+        })?;
     let phone = match scanner.phone.as_deref() {
         None => None,
         Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))?),

@@ -76,13 +76,8 @@ pub(super) async fn create(State(world): State<Arc<World>>, bytes: Bytes) -> Res
 
 /// Everybody without a linked client.
 pub(super) async fn list(State(world): State<Arc<World>>) -> Json<Value> {
-    let people: Vec<Value> = world
-        .directory
-        .all()
-        .iter()
-        .filter(|account| !account.state().paired)
-        .map(|account| view(account))
-        .collect();
+    let people: Vec<Value> =
+        world.directory.all().iter().filter(|account| !account.state().paired).map(|account| view(account)).collect();
     Json(json!({"people": people}))
 }
 
@@ -118,11 +113,7 @@ struct Change {
 }
 
 /// Changes a phone's habits; one that comes online takes what waited.
-pub(super) async fn change(
-    State(world): State<Arc<World>>,
-    Path(phone): Path<String>,
-    bytes: Bytes,
-) -> Result<Json<Value>> {
+pub(super) async fn change(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
     let change: Change = body(&bytes)?;
     let account = find(&world, &phone)?;
     let woke = {
@@ -155,11 +146,7 @@ struct Send {
 }
 
 /// Writes to an account. The messages are on their way when this answers; with `count`, each text gets its number.
-pub(super) async fn send(
-    State(world): State<Arc<World>>,
-    Path(phone): Path<String>,
-    bytes: Bytes,
-) -> Result<Json<Value>> {
+pub(super) async fn send(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
     let send: Send = body(&bytes)?;
     let count = send.count.unwrap_or(1);
     if count == 0 || count > COUNT_LIMIT {
@@ -212,11 +199,7 @@ struct Read {
 }
 
 /// Sends read receipts for messages of the inbox.
-pub(super) async fn read(
-    State(world): State<Arc<World>>,
-    Path(phone): Path<String>,
-    bytes: Bytes,
-) -> Result<Json<Value>> {
+pub(super) async fn read(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
     let read: Read = body(&bytes)?;
     let account = find(&world, &phone)?;
     let known = account.handset().inbox.by_ids(&read.ids).len();
@@ -272,10 +255,7 @@ pub(super) async fn clear_inbox(State(world): State<Arc<World>>, Path(phone): Pa
 
 /// The phone forgets every Signal session, as after a reinstallation from a backup: what is encrypted for it next cannot
 /// be opened, it asks again, and the sender has to encrypt anew.
-pub(super) async fn forget_sessions(
-    State(world): State<Arc<World>>,
-    Path(phone): Path<String>,
-) -> Result<Json<Value>> {
+pub(super) async fn forget_sessions(State(world): State<Arc<World>>, Path(phone): Path<String>) -> Result<Json<Value>> {
     let account = find(&world, &phone)?;
     let forgotten = account.handset().sessions.forget_all();
     account.touch();

@@ -98,11 +98,7 @@ impl StreamError {
 }
 
 /// Removes companions, as a person does under "linked devices": they are told so, and later logins fail with 401.
-pub(super) async fn unlink(
-    State(world): State<Arc<World>>,
-    Path(phone): Path<String>,
-    bytes: Bytes,
-) -> Result<Json<Value>> {
+pub(super) async fn unlink(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
     let target: Target = body(&bytes)?;
     let account = find(&world, &phone)?;
     let links = links(&account, target.device);

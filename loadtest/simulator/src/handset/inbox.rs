@@ -47,10 +47,8 @@ impl Inbox {
     /// From kept items, oldest first.
     pub(crate) fn restore(items: Vec<Item>) -> Self {
         let next_order = items.last().map_or(0, |item| item.order);
-        let places = items
-            .iter()
-            .filter_map(|item| Some(((item.from.parse().ok()?, item.id.clone()), item.order)))
-            .collect();
+        let places =
+            items.iter().filter_map(|item| Some(((item.from.parse().ok()?, item.id.clone()), item.order))).collect();
         Self { items: items.into(), places, next_order }
     }
 

@@ -7,9 +7,9 @@ use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use wacore_libsignal::protocol::error::Result;
 use wacore_libsignal::protocol::{
-    Direction, GenericSignedPreKey as _, IdentityChange, IdentityKey, IdentityKeyPair, IdentityKeyStore, KeyPair,
-    PreKeyId, PreKeyRecord, PreKeyStore, PrivateKey, ProtocolAddress, SignalProtocolError, SignedPreKeyId,
-    SignedPreKeyRecord, SignedPreKeyStore, Timestamp,
+    Direction, GenericSignedPreKey as _, IdentityChange, IdentityKey, IdentityKeyPair, IdentityKeyStore, KeyPair, PreKeyId,
+    PreKeyRecord, PreKeyStore, PrivateKey, ProtocolAddress, SignalProtocolError, SignedPreKeyId, SignedPreKeyRecord,
+    SignedPreKeyStore, Timestamp,
 };
 
 use crate::trust;
@@ -65,11 +65,7 @@ impl PhoneKeys {
             .calculate_signature(&signed.public_key.serialize(), &mut rand::rng())
             .map(|signature| signature.to_vec())
             .unwrap_or_default();
-        Self {
-            identity: Identity { pair: identity, registration },
-            signed: SignedKey { pair: signed, signature },
-            one_time,
-        }
+        Self { identity: Identity { pair: identity, registration }, signed: SignedKey { pair: signed, signature }, one_time }
     }
 
     pub(crate) fn signed_id(&self) -> u32 {

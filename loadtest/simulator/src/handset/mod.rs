@@ -72,11 +72,7 @@ impl Handset {
         let mut id = vec![0_u8; 6];
         rand::rng().fill_bytes(&mut secret);
         rand::rng().fill_bytes(&mut id);
-        let app_state_key = AppStateKey {
-            id,
-            secret,
-            created_ms: crate::stanza::unix_millis(),
-        };
+        let app_state_key = AppStateKey { id, secret, created_ms: crate::stanza::unix_millis() };
         Self::with(PhoneKeys::new(identity), Sessions::default(), app_state_key, Inbox::default())
     }
 

@@ -8,11 +8,11 @@ use wacore::messages::MessageUtils;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use waproto::buffa::MessageField;
+use waproto::whatsapp::Message;
 use waproto::whatsapp::message::{
     AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
     ProtocolMessage, protocol_message,
 };
-use waproto::whatsapp::Message;
 
 use super::{AppStateKey, Encryption, Incoming, Job, Sent, Task};
 use crate::account::{Account, Outgoing};
@@ -34,11 +34,7 @@ struct Envelope<'a> {
 pub(super) fn send_text(world: &World, account: &Arc<Account>, to: &Arc<Account>, id: &str, text: String) {
     let padded = MessageUtils::encode_and_pad(&Message { conversation: Some(text), ..Default::default() });
     let addressing = bundle::addressing_of(to);
-    account.handset().remember(Sent {
-        id: id.to_owned(),
-        to: to.phone,
-        padded: padded.clone(),
-    });
+    account.handset().remember(Sent { id: id.to_owned(), to: to.phone, padded: padded.clone() });
     let envelope = Envelope { id, addressing, category: None };
     for device in to.device_ids() {
         write(world, account, to, device, &padded, &envelope);
@@ -125,10 +121,7 @@ fn write(world: &World, from: &Arc<Account>, to: &Arc<Account>, device: u16, pad
             encryption: Some(encryption),
             ciphertext,
         };
-        world.handsets.follow_up(Job {
-            account: Arc::clone(to),
-            task: Task::Receive(Box::new(incoming)),
-        });
+        world.handsets.follow_up(Job { account: Arc::clone(to), task: Task::Receive(Box::new(incoming)) });
         return;
     }
     let node = message_node(from, encryption, ciphertext, envelope);
@@ -159,10 +152,6 @@ fn message_node(from: &Account, encryption: Encryption, ciphertext: Vec<u8>, env
             Addressing::Lid => builder.attr("sender_pn", from.jid(PHONE, Addressing::Pn)),
         },
     };
-    let enc = NodeBuilder::new("enc")
-        .attr("v", "2")
-        .attr("type", encryption.name())
-        .bytes(ciphertext)
-        .build();
+    let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", encryption.name()).bytes(ciphertext).build();
     builder.children([enc]).build()
 }

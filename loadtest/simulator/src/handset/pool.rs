@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::receive::{self, Incoming};
 use super::outbound;
+use super::receive::{self, Incoming};
 use crate::account::Account;
 use crate::address::{Address, Addressing};
 use crate::world::World;

@@ -166,16 +166,10 @@ fn content(message: &Message) -> Content {
 
 /// What a companion may want of its own phone: the app state key.
 fn answer_own(world: &World, account: &Arc<Account>, device: u16, message: &Message) {
-    let request = message
-        .protocol_message
-        .as_option()
-        .and_then(|protocol| protocol.app_state_sync_key_request.as_option());
+    let request = message.protocol_message.as_option().and_then(|protocol| protocol.app_state_sync_key_request.as_option());
     let Some(request) = request else { return };
     let requested = request.key_ids.iter().filter_map(|id| id.key_id.clone()).collect();
-    world.handsets.follow_up(Job {
-        account: Arc::clone(account),
-        task: Task::ShareKey { device, requested },
-    });
+    world.handsets.follow_up(Job { account: Arc::clone(account), task: Task::ShareKey { device, requested } });
 }
 
 fn confirm(world: &World, account: &Account, sender: u64, addressing: Addressing, ids: &[String], kind: Option<&str>) {

@@ -8,9 +8,8 @@ use futures::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 use wacore_libsignal::protocol::error::Result;
 use wacore_libsignal::protocol::{
-    CiphertextMessage, DeviceId, IdentityKey, PreKeyBundle, PreKeySignalMessage, ProtocolAddress, PublicKey,
-    SessionRecord, SessionStore, SignalMessage, SignalProtocolError, UsePQRatchet, message_decrypt, message_encrypt,
-    process_prekey_bundle,
+    CiphertextMessage, DeviceId, IdentityKey, PreKeyBundle, PreKeySignalMessage, ProtocolAddress, PublicKey, SessionRecord,
+    SessionStore, SignalMessage, SignalProtocolError, UsePQRatchet, message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
 use super::{Encryption, Handset};
@@ -38,10 +37,7 @@ impl Sessions {
     }
 
     pub(crate) fn store(&self) -> Vec<(String, Vec<u8>)> {
-        self.records
-            .iter()
-            .filter_map(|(name, record)| Some((name.clone(), record.serialize().ok()?)))
-            .collect()
+        self.records.iter().filter_map(|(name, record)| Some((name.clone(), record.serialize().ok()?))).collect()
     }
 
     pub(crate) fn restore(stored: Vec<(String, Vec<u8>)>) -> anyhow::Result<Self> {

@@ -54,8 +54,7 @@ fn signed_key(node: &NodeRef<'_>) -> Option<(u32, Vec<u8>, Vec<u8>)> {
 /// A big-endian number of up to four bytes.
 fn number(node: &NodeRef<'_>) -> Option<u32> {
     let bytes = node.content_bytes()?;
-    (!bytes.is_empty() && bytes.len() <= 4)
-        .then(|| bytes.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte)))
+    (!bytes.is_empty() && bytes.len() <= 4).then(|| bytes.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte)))
 }
 
 fn published(request: &Request<'_>) -> Answer {
@@ -63,8 +62,7 @@ fn published(request: &Request<'_>) -> Answer {
     let registration = request.child("registration").and_then(number);
     let signed = request.child("skey").and_then(signed_key);
     let identity = request.child("identity").and_then(NodeRef::content_bytes);
-    let (Some(registration), Some((signed_id, signed_key, signature)), Some(identity)) =
-        (registration, signed, identity)
+    let (Some(registration), Some((signed_id, signed_key, signature)), Some(identity)) = (registration, signed, identity)
     else {
         return request.error(400, "bad-request");
     };

@@ -51,9 +51,8 @@ fn props() -> Node {
 }
 
 fn privacy() -> Node {
-    let categories = PRIVACY
-        .iter()
-        .map(|(name, value)| NodeBuilder::new("category").attr("name", *name).attr("value", *value).build());
+    let categories =
+        PRIVACY.iter().map(|(name, value)| NodeBuilder::new("category").attr("name", *name).attr("value", *value).build());
     NodeBuilder::new("privacy").children(categories).build()
 }
 

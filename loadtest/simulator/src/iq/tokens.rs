@@ -49,11 +49,7 @@ fn hand_over(request: &Request<'_>, target: &Account, addressing: Addressing, is
 fn notification(from: &Account, addressing: Addressing, issued: &str, id: &str) -> Node {
     let mut token = [0_u8; TOKEN_BYTES];
     rand::rng().fill_bytes(&mut token);
-    let token = NodeBuilder::new("token")
-        .attr("type", "trusted_contact")
-        .attr("t", issued)
-        .bytes(token)
-        .build();
+    let token = NodeBuilder::new("token").attr("type", "trusted_contact").attr("t", issued).bytes(token).build();
     NodeBuilder::new("notification")
         .attr("from", from.jid(PHONE, addressing))
         .attr("sender_lid", from.jid(PHONE, Addressing::Lid))

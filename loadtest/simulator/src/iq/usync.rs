@@ -25,8 +25,7 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
     ) else {
         return request.error(400, "bad-request");
     };
-    let protocols: Vec<String> =
-        query.children().unwrap_or_default().iter().map(|child| child.tag.to_string()).collect();
+    let protocols: Vec<String> = query.children().unwrap_or_default().iter().map(|child| child.tag.to_string()).collect();
     let users = list
         .get_children_by_tag("user")
         .take(USER_LIMIT)
@@ -38,10 +37,7 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
         .attr("index", "0")
         .attr("last", "true")
         .attr("mode", "query")
-        .children([
-            NodeBuilder::new("result").build(),
-            NodeBuilder::new("list").children(users).build(),
-        ])
+        .children([NodeBuilder::new("result").build(), NodeBuilder::new("list").children(users).build()])
         .build();
     request.result(answered)
 }
@@ -66,10 +62,8 @@ fn user_node(world: &World, user: &NodeRef<'_>, protocols: &[String]) -> Option<
     {
         builder = builder.attr("pn_jid", account.jid(PHONE, Addressing::Pn));
     }
-    let children: Vec<Node> = protocols
-        .iter()
-        .filter_map(|protocol| protocol_node(protocol, account.as_deref(), contact.as_deref()))
-        .collect();
+    let children: Vec<Node> =
+        protocols.iter().filter_map(|protocol| protocol_node(protocol, account.as_deref(), contact.as_deref())).collect();
     Some(builder.children(children).build())
 }
 
@@ -91,9 +85,7 @@ fn protocol_node(protocol: &str, account: Option<&Account>, contact: Option<&str
                 .children([NodeBuilder::new("error").attr("code", 404_u16).attr("text", "item-not-found").build()])
                 .build(),
         ),
-        "disappearing_mode" => {
-            Some(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build())
-        }
+        "disappearing_mode" => Some(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build()),
         _ => None,
     }
 }
@@ -118,8 +110,7 @@ fn key_index_node(account: &Account, state: &mut State) -> Option<Node> {
         None => {
             let valid = state.devices.values().map(|device| device.key_index).collect();
             let current = state.next_key_index.saturating_sub(1);
-            let signed =
-                adv::key_index_list(&account.identity, state.raw_id, state.devices_changed, current, valid).ok()?;
+            let signed = adv::key_index_list(&account.identity, state.raw_id, state.devices_changed, current, valid).ok()?;
             state.signed_list = Some(signed.clone());
             signed
         }
@@ -129,8 +120,7 @@ fn key_index_node(account: &Account, state: &mut State) -> Option<Node> {
 
 /// Tells the account's other companions that its list of devices changed.
 pub(crate) fn announce_devices(world: &World, account: &Arc<Account>, added: u16) {
-    let others: Vec<u16> =
-        account.device_ids().into_iter().filter(|device| *device != PHONE && *device != added).collect();
+    let others: Vec<u16> = account.device_ids().into_iter().filter(|device| *device != PHONE && *device != added).collect();
     if others.is_empty() {
         return;
     }
@@ -159,13 +149,7 @@ pub(crate) fn announce_devices(world: &World, account: &Arc<Account>, added: u16
         account.enqueue(
             world,
             device,
-            Outgoing {
-                class: Class::Notification,
-                id: id.clone(),
-                from: 0,
-                stanza: stanza.clone(),
-                noted_from: None,
-            },
+            Outgoing { class: Class::Notification, id: id.clone(), from: 0, stanza: stanza.clone(), noted_from: None },
         );
     }
 }

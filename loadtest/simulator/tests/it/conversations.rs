@@ -1,17 +1,15 @@
 //! Unmodified clients of the published library against the simulator: pairing, texts, receipts.
 use std::time::Duration;
 
-use serde_json::json;
 use crate::support::{eventually, http, paired, simulator};
+use serde_json::json;
 use warren_simulator::Options;
 use whatsapp_rust::wacore::types::events::Event;
 use whatsapp_rust::wacore::types::presence::ReceiptType;
 
 fn receipt_of(kind: ReceiptType, id: &str) -> impl Fn(&Event) -> Option<()> {
     move |event| match event {
-        Event::Receipt(receipt) if receipt.r#type == kind && receipt.message_ids.iter().any(|known| known == id) => {
-            Some(())
-        }
+        Event::Receipt(receipt) if receipt.r#type == kind && receipt.message_ids.iter().any(|known| known == id) => Some(()),
         _ => None,
     }
 }
@@ -77,16 +75,14 @@ async fn people_receive_read_and_write() {
     for lid_migrated in [false, true] {
         let simulator = simulator(Options { lid_migrated, ..Options::default() }).await;
         let (client, _) = paired(&simulator, "?phone=6281100000001").await;
-        let (status, made) =
-            http(&simulator, "POST", "/admin/people", r#"{"name":"Budi","auto_read":true}"#).await;
+        let (status, made) = http(&simulator, "POST", "/admin/people", r#"{"name":"Budi","auto_read":true}"#).await;
         assert_eq!(status, 200, "{made}");
         let phone = made["people"][0]["phone"].as_str().unwrap().to_owned();
         let id = client.send(&format!("{phone}@s.whatsapp.net"), "halo").await;
         client.wait_for("delivered", receipt_of(ReceiptType::Delivered, &id)).await;
         client.wait_for("read", receipt_of(ReceiptType::Read, &id)).await;
         let inbox = format!("/admin/people/{phone}/inbox");
-        let message =
-            eventually("inbox", &simulator, &inbox, |answer| answer["messages"].get(0).cloned()).await;
+        let message = eventually("inbox", &simulator, &inbox, |answer| answer["messages"].get(0).cloned()).await;
         assert_eq!(message["text"], "halo");
         assert_eq!(message["surfaced"], 1);
         assert_eq!(message["from"], "6281100000001");

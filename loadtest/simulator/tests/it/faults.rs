@@ -1,8 +1,8 @@
 //! What goes wrong on purpose: absence, replacement, removal, lost acks, lost keys, restarts.
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use crate::support::{PATIENCE, Phoneless, eventually, http, paired, simulator};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use warren_simulator::{Options, Simulator};
 use whatsapp_rust::NodeFilter;
@@ -91,9 +91,7 @@ async fn a_second_login_replaces_the_first() {
     let (first, _) = paired(&simulator, &format!("?phone={ALICE}")).await;
     let second = first.twin(simulator.local_addr()).await;
     second.wait_connected().await;
-    first
-        .wait_for("StreamReplaced", |event| matches!(event, Event::StreamReplaced(_)).then_some(()))
-        .await;
+    first.wait_for("StreamReplaced", |event| matches!(event, Event::StreamReplaced(_)).then_some(())).await;
     let (_, accounts) = http(&simulator, "GET", "/admin/accounts", "").await;
     let device = device(&accounts, ALICE).unwrap();
     assert_eq!((device["replaced"].as_u64(), device["connected"].as_bool()), (Some(1), Some(true)));
@@ -123,9 +121,7 @@ async fn injected_trouble_withholds_refuses_and_loses() {
     let to = format!("{budi}@s.whatsapp.net");
     let ack_of = |id: String| {
         move |event: &Event| match event {
-            Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => {
-                Some(ack.error.clone())
-            }
+            Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
             _ => None,
         }
     };
@@ -170,8 +166,7 @@ async fn an_offline_person_confirms_when_it_is_back() {
     let accepted = format!("/admin/accounts/{ALICE}/ground-truth");
     eventually("accepted", &simulator, &accepted, |truth| truth["accepted"].get(0).map(|_| ())).await;
     assert!(alice.find(&delivered).is_none());
-    let (status, _) =
-        http(&simulator, "PATCH", &format!("/admin/people/{budi}"), r#"{"online":true}"#).await;
+    let (status, _) = http(&simulator, "PATCH", &format!("/admin/people/{budi}"), r#"{"online":true}"#).await;
     assert_eq!(status, 200);
     alice.wait_for("delivered", delivered).await;
     alice.stop().await;
@@ -193,10 +188,9 @@ async fn a_phone_that_lost_its_sessions_asks_again_and_gets_the_text_once() {
     let forgotten = post(&simulator, &format!("/admin/people/{budi}/forget-sessions"), json!({})).await;
     assert!(forgotten["forgotten"].as_u64() >= Some(1));
     alice.send(&to, "second").await;
-    let inbox = eventually("second", &simulator, &inbox, |inbox| {
-        (inbox["messages"].as_array()?.len() == 2).then(|| inbox.clone())
-    })
-    .await;
+    let inbox =
+        eventually("second", &simulator, &inbox, |inbox| (inbox["messages"].as_array()?.len() == 2).then(|| inbox.clone()))
+            .await;
     assert_eq!(inbox["messages"][1]["text"], "second");
     assert_eq!(inbox["messages"][1]["surfaced"], 1);
     assert!(inbox["retries_sent"].as_u64() >= Some(1), "{inbox}");

@@ -50,11 +50,7 @@ pub(crate) struct Phoneless {
 
 /// A store as a fresh session of the product has it: the simulator's key is pinned, nothing is paired.
 pub(crate) async fn seeded(simulator: &Simulator) -> Arc<InMemoryBackend> {
-    let pinned = CachedNoiseCert {
-        key: simulator.trust().static_public_key,
-        not_before: 0,
-        not_after: 4_000_000_000,
-    };
+    let pinned = CachedNoiseCert { key: simulator.trust().static_public_key, not_before: 0, not_after: 4_000_000_000 };
     let mut device = Device::new();
     device.pn = Some(Jid::pn_device("1", 0));
     device.server_cert_chain = Some(CachedServerCertChain { leaf: pinned.clone(), intermediate: pinned });
@@ -69,8 +65,8 @@ impl Phoneless {
         let events: Arc<Mutex<Vec<Arc<Event>>>> = Arc::default();
         let news = Arc::new(Notify::new());
         let (seen, told) = (Arc::clone(&events), Arc::clone(&news));
-        let transport = whatsapp_rust::transport::TokioWebSocketTransportFactory::new()
-            .with_url(format!("ws://{address}/ws/chat"));
+        let transport =
+            whatsapp_rust::transport::TokioWebSocketTransportFactory::new().with_url(format!("ws://{address}/ws/chat"));
         let bot = Bot::builder()
             .with_backend_arc(backend.clone())
             .with_transport_factory(transport)
@@ -142,11 +138,9 @@ impl Phoneless {
 
     pub(crate) async fn wait_text(&self, wanted: &str) -> InboundMessage {
         self.wait_for(wanted, |event| match event {
-            Event::Messages(batch) => batch
-                .messages
-                .iter()
-                .find(|inbound| text_of(&inbound.message).as_deref() == Some(wanted))
-                .cloned(),
+            Event::Messages(batch) => {
+                batch.messages.iter().find(|inbound| text_of(&inbound.message).as_deref() == Some(wanted)).cloned()
+            }
             _ => None,
         })
         .await

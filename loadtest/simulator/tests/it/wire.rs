@@ -2,8 +2,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{SinkExt as _, StreamExt as _};
 use crate::support::{PATIENCE, eventually, http, simulator};
+use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -81,8 +81,7 @@ async fn an_unpaired_login_gets_six_references_even_behind_a_routing_preface() {
     let references = node.get_optional_child_by_tag(&["pair-device"]).unwrap().children().unwrap().len();
     assert_eq!(references, 6);
     drop(socket);
-    eventually("references void", &simulator, "/admin/stats", |stats| (stats["pairing_refs"] == 0).then_some(()))
-        .await;
+    eventually("references void", &simulator, "/admin/stats", |stats| (stats["pairing_refs"] == 0).then_some(())).await;
     simulator.shutdown().await;
 }
 
@@ -149,10 +148,7 @@ async fn the_same_port_speaks_tls_under_the_published_authority() {
         connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
     };
     let mut stream = open().await;
-    stream
-        .write_all(b"GET /admin/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /admin/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -170,11 +166,8 @@ fn pem_body(pem: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn broken_peers_are_dropped_and_the_rest_is_served() {
-    let options = Options {
-        handshake_timeout: Duration::from_millis(300),
-        max_frame_bytes: 64 * 1024,
-        ..Options::default()
-    };
+    let options =
+        Options { handshake_timeout: Duration::from_millis(300), max_frame_bytes: 64 * 1024, ..Options::default() };
     let simulator = simulator(options).await;
 
     // A wrong header, garbage for a hello, a hello over the limit.

@@ -5,7 +5,7 @@ use crate::{
     support::{Answer, Gateway},
 };
 use serde_json::json;
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
 use warren_gateway::Options;
 use warren_ports::ledger::Messages as _;
 
@@ -163,13 +163,16 @@ async fn row_40_texts() {
     gateway.post(&path, &tenant.key, json!({"to": "628123456", "type": "text"})).await.is_problem(422, "invalid_request");
 }
 
-/// Where a test's log goes.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What was logged on this thread, if its test wants to know.
+    static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
-impl std::io::Write for Log {
+struct ThreadsLog;
+
+impl std::io::Write for ThreadsLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
 
@@ -180,11 +183,11 @@ impl std::io::Write for Log {
 
 #[tokio::test]
 async fn row_84_nothing_of_a_request_is_logged() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_env_filter("warren_gateway=trace").with_writer(move || writer.clone()).finish();
-    // The test's runtime has one thread: everything the gateway does is logged here.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For the whole process, because what is enabled is decided once a place in the code. The test's runtime has one thread:
+    // everything that this gateway does is logged on it.
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_env_filter("warren_gateway=trace").with_writer(|| ThreadsLog);
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    LOGGED.set(Some(Vec::new()));
     let gateway = Gateway::with(Options { owner_timeout_ms: 50, ..Options::default() }).await;
     let (tenant, _, path) = online(&gateway).await;
     let canary = "6281230004711";
@@ -203,7 +206,7 @@ async fn row_84_nothing_of_a_request_is_logged() {
         gateway.call(method, &path, &tenant.key, &[], body).await;
     }
     gateway.get("/v1/instances", &format!("{}x", tenant.key)).await.is_problem(401, "unauthenticated");
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = String::from_utf8(LOGGED.take().unwrap()).unwrap();
     assert!(logged.contains("http.request") && logged.contains("/v1/instances/{instance}/messages"), "{logged}");
     assert!(!logged.contains(canary) && !logged.contains(&tenant.key[4..]) && !logged.contains(&gateway.admin[4..]), "{logged}");
 }

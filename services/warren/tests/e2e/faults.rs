@@ -5,7 +5,7 @@ use crate::traffic::Traffic;
 use crate::{history, stage};
 use std::time::Duration;
 use warren_swarm::Report;
-use warren_testkit::Stage;
+use warren_testkit::{Stage, eventually};
 
 /// Texts in each direction.
 const TEXTS: usize = 20;
@@ -13,15 +13,32 @@ const PEOPLE: usize = 4;
 /// How long it may take until the point is reached.
 const REACHED: Duration = Duration::from_secs(60);
 
-/// Dies at the point, starts again without it, settles, probes.
+/// Dies at the point under a load of live messages, starts again without it, settles, probes.
 async fn survives(point: &str) {
     let mut stage = stage().await;
     let mut traffic = Traffic::begin(&stage, PEOPLE).await;
     stage.restart_with(|options| options.fault(point)).await.unwrap();
+    online_or_gone(&mut stage, &traffic).await;
     load(&mut stage, &mut traffic).await;
+    sound_after(point, stage, traffic).await;
+}
+
+/// Dies at the point while it catches up what came in its absence.
+async fn survives_catching_up(point: &str) {
+    let mut stage = stage().await;
+    let mut traffic = Traffic::begin(&stage, PEOPLE).await;
+    traffic.plan_all(TEXTS);
+    traffic.send(&stage).await;
+    stage.warren.kill().await.unwrap();
+    traffic.write_all(&stage, u32::try_from(TEXTS / PEOPLE).unwrap()).await;
+    stage.restart_with(|options| options.fault(point)).await.unwrap();
+    sound_after(point, stage, traffic).await;
+}
+
+/// It has died at the point; starts it again and checks the invariants.
+async fn sound_after(point: &str, mut stage: Stage, mut traffic: Traffic) {
     let ended = stage.warren.died(REACHED).await.unwrap_or_else(|error| panic!("{point} is not reached: {error:#}"));
     assert_eq!(ended.code, None, "it ended by itself and not by the fault: {}", ended.stderr);
-
     stage.restart().await.unwrap();
     assert!(traffic.send(&stage).await, "the rest was not accepted after the restart");
     traffic.settle(&stage).await;
@@ -31,19 +48,33 @@ async fn survives(point: &str) {
     assert!(report.violations.is_empty(), "{point}: {report}");
 }
 
-/// Everybody writes, the instance writes to everybody: at once, until all is accepted or the process is gone.
+/// So that the load is live traffic and no backlog; some points are reached before.
+pub(crate) async fn online_or_gone(stage: &mut Stage, traffic: &Traffic) {
+    let (api, warren) = (stage.api.clone(), &mut stage.warren);
+    eventually("it is online, or died", REACHED, async || {
+        if !warren.is_running() {
+            return Ok(Some(()));
+        }
+        Ok((api.instance(&traffic.instance.id).await?.state == "online").then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// Everybody writes, the instance writes to everybody: until all is accepted or the process is gone.
 pub(crate) async fn load(stage: &mut Stage, traffic: &mut Traffic) {
-    traffic.write_all(stage, u32::try_from(TEXTS / PEOPLE).unwrap()).await;
     traffic.plan_all(TEXTS);
+    let each = u32::try_from(TEXTS / traffic.people.len()).unwrap();
+    traffic.write_all(stage, each).await;
     traffic.send(stage).await;
 }
 
 macro_rules! fault_points {
-    ($($name:ident: $point:literal,)*) => {
+    ($($name:ident: $way:ident $point:literal,)*) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                survives($point).await;
+                $way($point).await;
             }
         )*
 
@@ -53,15 +84,19 @@ macro_rules! fault_points {
 }
 
 fault_points! {
-    killed_at_login_before: "login.before",
-    killed_at_outbound_before_claim: "outbound.before_claim:4",
-    killed_at_outbound_claimed: "outbound.claimed:4",
-    killed_at_outbound_on_wire: "outbound.on_wire:30",
-    killed_at_outbound_acked: "outbound.acked:4",
-    killed_at_inbound_pending_stored: "inbound.pending_stored:4",
-    killed_at_inbound_before_commit: "inbound.before_commit:3",
-    killed_at_inbound_committed: "inbound.committed:4",
-    killed_at_inbound_prekey_deleted: "inbound.prekey_deleted",
+    killed_at_login_before: survives "login.before",
+    killed_at_outbound_before_claim: survives "outbound.before_claim:4",
+    killed_at_outbound_claimed: survives "outbound.claimed:4",
+    killed_at_outbound_on_wire: survives "outbound.on_wire:30",
+    killed_at_outbound_acked: survives "outbound.acked:4",
+    killed_at_inbound_pending_stored: survives "inbound.pending_stored:2",
+    killed_at_inbound_before_commit: survives "inbound.before_commit:2",
+    killed_at_inbound_committed: survives "inbound.committed:2",
+    killed_at_inbound_prekey_deleted: survives "inbound.prekey_deleted",
+    killed_catching_up_at_pending_stored: survives_catching_up "inbound.pending_stored",
+    killed_catching_up_at_before_commit: survives_catching_up "inbound.before_commit",
+    killed_catching_up_at_committed: survives_catching_up "inbound.committed",
+    killed_catching_up_at_prekey_deleted: survives_catching_up "inbound.prekey_deleted",
 }
 
 /// `outbound.reclaimed` is reached only by somebody who takes up what another one handed: two deaths in a row.
@@ -74,13 +109,7 @@ async fn killed_at_outbound_reclaimed() {
         load(&mut stage, &mut traffic).await;
         stage.warren.died(REACHED).await.unwrap_or_else(|error| panic!("{point} is not reached: {error:#}"));
     }
-    stage.restart().await.unwrap();
-    assert!(traffic.send(&stage).await);
-    traffic.settle(&stage).await;
-    traffic.probe(&stage).await;
-    let report = Report::of(&history::of(&stage, &traffic).await.unwrap());
-    println!("outbound.reclaimed: {report}");
-    assert!(report.violations.is_empty(), "{report}");
+    sound_after("outbound.reclaimed", stage, traffic).await;
 }
 
 /// A point that somebody adds and nobody tests would be a fault that was never tried.

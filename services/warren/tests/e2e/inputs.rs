@@ -152,21 +152,22 @@ async fn raw(api: &Api, request: &str) -> Vec<String> {
     text.lines().filter(|line| line.starts_with("HTTP/1.1 ")).map(str::to_owned).collect()
 }
 
-/// Two requests for whoever believes one length, one for whoever believes the other: refused, and closed.
+/// Two requests for whoever believes one length, one for whoever believes the other: it is one, refused, and the connection
+/// is closed. (A body that is both counted and chunked is read as chunked, as RFC 9112 6.3 has it; and closed.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_two_lengths_is_refused_and_closed() {
     let stage = stage().await;
     let key = stage.api.key().to_owned();
-    let head = format!("POST /v1/instances HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n");
+    let path = format!("/v1/instances/{}/messages", stage.api.create_instance("a").await.unwrap().id);
+    let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n");
     let smuggled = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
     for lengths in [
         format!("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{smuggled}"),
         format!("Content-Length: 2\r\nContent-Length: 9\r\n\r\n{{}}{smuggled}"),
         format!("Transfer-Encoding: chunked\r\n\r\nZZ\r\n{{}}\r\n0\r\n\r\n{smuggled}"),
     ] {
         let statuses = raw(&stage.api, &format!("{head}{lengths}")).await;
         assert!(statuses.len() <= 1 && statuses.iter().all(|line| line.contains(" 400")), "{lengths:?}: {statuses:?}");
     }
-    let all: Value = stage.api.get("/v1/instances").await.unwrap().into().unwrap();
-    assert_eq!(all["data"], json!([]));
 }

@@ -6,7 +6,8 @@ use warren_testkit::{Ended, Network, Options, Simulator, Warren};
 /// Refused with this code and one line that holds these words.
 fn assert_refused(ended: &Ended, code: i32, words: &[&str]) {
     assert_eq!(ended.code, Some(code), "{}", ended.stderr);
-    let lines: Vec<_> = ended.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    // Beside the log, which is JSON.
+    let lines: Vec<_> = ended.stderr.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('{')).collect();
     assert_eq!(lines.len(), 1, "one line: {}", ended.stderr);
     for word in words {
         assert!(lines[0].contains(word), "`{word}` is not in: {}", lines[0]);

@@ -47,6 +47,10 @@ const ATTEMPTS: u32 = 3;
 /// How long the chat of a message waits after an attempt that did not leave.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
+/// A login that takes longer than the first while nothing is heard for the second is tried again.
+const LOGIN_DEADLINE: Duration = Duration::from_secs(120);
+const LOGIN_QUIET: Duration = Duration::from_secs(60);
+
 /// How a connection ended.
 pub(super) enum LiveEnd {
     /// By itself, or by WhatsApp.
@@ -80,7 +84,7 @@ pub(super) struct Live<'a> {
     online: bool,
     /// A clean end that waits for the messages in flight.
     closing: Option<(LiveEnd, Instant)>,
-    paired: Option<(Jid, Jid, Option<String>)>,
+    paired: bool,
     opened: Instant,
 }
 
@@ -105,7 +109,7 @@ impl<'a> Live<'a> {
             drained: false,
             online: false,
             closing: None,
-            paired: None,
+            paired: false,
             opened: Instant::now(),
         }
     }
@@ -134,13 +138,17 @@ impl<'a> Live<'a> {
             },
             node = &mut self.stream_error => self.heard_stream_error(node.ok()),
             committed = self.settler.next() => self.settled(committed),
-            Some(finished) = self.sends.join_next() => self.sent(finished.ok()?),
+            Some(finished) = self.sends.join_next() => match finished {
+                Ok(finished) => self.sent(finished),
+                // A send that panicked leaves its message in doubt.
+                Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
+            },
             rows = fetched(&mut self.fetch) => self.fetched(rows),
             mail = self.actor.mailbox.recv() => match mail {
                 Some(mail) => self.read(mail),
                 None => Some(LiveEnd::Stop),
             },
-            _ = &mut self.link.run => Some(LiveEnd::Ended(self.last_words())),
+            _ = &mut self.link.run => Some(self.run_ended().await),
             _ = tick.tick() => self.tick(),
         }
     }
@@ -156,9 +164,19 @@ impl<'a> Live<'a> {
         Some(LiveEnd::Ended(Ending::Poisoned(reason)))
     }
 
-    /// The run loop ended: what was signalled before it tells why, and every ack among it still counts.
-    fn last_words(&mut self) -> Ending {
-        let mut ending = if self.paired.is_some() { Ending::Paired } else { Ending::Closed };
+    /// The run loop ended. What was signalled before it is heard first: it may tell why, and a pairing or an ack among it
+    /// counts like any other.
+    async fn run_ended(&mut self) -> LiveEnd {
+        while let Ok(signal) = self.link.signals.try_recv() {
+            if let Some(end) = self.hear(signal).await {
+                return end;
+            }
+        }
+        LiveEnd::Ended(if self.paired { Ending::Paired } else { Ending::Closed })
+    }
+
+    /// What a connection that is over had still to say: nothing is done about it, but acks and receipts are kept.
+    fn keep_last_words(&mut self) {
         while let Ok(signal) = self.link.signals.try_recv() {
             match signal {
                 Signal::Ack { id, error } => {
@@ -167,14 +185,12 @@ impl<'a> Live<'a> {
                 Signal::Receipt(receipt) => {
                     self.receipt(receipt);
                 }
-                signal => {
-                    if let Some(last) = ending_of(&signal) {
-                        ending = last;
-                    }
+                Signal::Undecryptable { id, chat, sender } => {
+                    self.undecryptable(&id, &chat, &sender);
                 }
+                _ => {}
             }
         }
-        ending
     }
 
     async fn hear(&mut self, signal: Signal) -> Round {
@@ -207,9 +223,9 @@ impl<'a> Live<'a> {
         if self.link.client.persistence_manager().flush().await.is_err() {
             return Some(LiveEnd::Ended(Ending::PairingFailed));
         }
-        match self.actor.paired(&pn, &lid, push_name.clone()).await {
+        match self.actor.paired(&pn, &lid, push_name).await {
             Ok(()) => {
-                self.paired = Some((pn, lid, push_name));
+                self.paired = true;
                 None
             }
             Err(_) => Some(LiveEnd::Ended(Ending::PairingFailed)),
@@ -261,7 +277,7 @@ impl<'a> Live<'a> {
 
     fn receipt(&mut self, receipt: ReceiptSignal) -> Round {
         // A receipt proves that the server took the message: it settles a row whose ack was lost.
-        let frees = receipt.ids.first().filter(|id| self.queue.in_flight(id).is_some()).cloned();
+        let frees = receipt.ids.iter().find(|id| self.queue.in_flight(id).is_some()).cloned();
         let message = frees.as_ref().and_then(|id| self.queue.in_flight(id)).map(|entry| entry.message);
         let at = receipt.at.unwrap_or_else(|| self.actor.now());
         let target = ReceiptTarget { whatsapp_ids: receipt.ids, status: receipt.status, at };
@@ -386,7 +402,11 @@ impl<'a> Live<'a> {
             return Some(LiveEnd::Ended(Ending::CodesExhausted));
         }
         if !self.online {
-            return None;
+            // A long backlog takes its time, but then something is heard all the while.
+            let last_ms = i64::try_from(self.link.client.stats().last_data_received_ms).unwrap_or(0);
+            let quiet = Timestamp::from_millis(last_ms).after(LOGIN_QUIET) < self.actor.now();
+            let overdue = self.actor.intent == Intent::Online && self.opened.elapsed() > LOGIN_DEADLINE && quiet;
+            return overdue.then_some(LiveEnd::Ended(Ending::Unanswered));
         }
         let health = self.measure();
         let known = &self.actor.instance.health;
@@ -438,10 +458,7 @@ impl<'a> Live<'a> {
         {
             return self.closing.take().map(|(end, _)| end);
         }
-        if self.online && self.closing.is_none() {
-            self.dispatch();
-        }
-        None
+        if self.online && self.closing.is_none() { self.dispatch() } else { None }
     }
 
     fn queue_is_quiet(&self) -> bool {
@@ -449,7 +466,7 @@ impl<'a> Live<'a> {
     }
 
     /// Starts what is ready, asks for more rows.
-    fn dispatch(&mut self) {
+    fn dispatch(&mut self) -> Round {
         let options = &self.actor.shared.options;
         let (window, room) = (options.window as usize, options.in_flight);
         if self.fetch_wanted && self.fetch.is_none() && self.queue.len() < window.div_ceil(2) {
@@ -459,12 +476,10 @@ impl<'a> Live<'a> {
             self.fetch = Some(Box::pin(async move { fetcher.fetch(instance).await }));
         }
         let ready = self.queue.take_ready(self.actor.owner.fence().epoch, self.drained, self.actor.now(), room);
-        for next in ready {
-            self.start(next);
-        }
+        ready.into_iter().find_map(|next| self.start(next))
     }
 
-    fn start(&mut self, next: Next) {
+    fn start(&mut self, next: Next) -> Round {
         let Next { row, step } = next;
         let resends = &self.actor.shared.metrics.resends;
         let step = match step {
@@ -494,14 +509,11 @@ impl<'a> Live<'a> {
                     Finished { row, sent, replaced_stanza }
                 });
             }
-            Step::FailUnknown => {
-                self.fail(&row, FailureReason::OutcomeUnknown);
-            }
-            Step::Expire => {
-                self.fail(&row, FailureReason::Expired);
-            }
+            Step::FailUnknown => return self.fail(&row, FailureReason::OutcomeUnknown),
+            Step::Expire => return self.fail(&row, FailureReason::Expired),
             Step::Wait | Step::Settled => {}
         }
+        None
     }
 
     fn sender(&self) -> Sender {
@@ -520,7 +532,7 @@ impl<'a> Live<'a> {
         let logout = matches!(&end, LiveEnd::Command(Action::Logout | Action::Deleted, _));
         let dead = matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_)))
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
-        self.last_words();
+        self.keep_last_words();
         let (client, run_ended) = (self.link.client.clone(), self.link.run.is_finished());
         if logout && !run_ended {
             // Unlinks the device at WhatsApp; bounded, because a dead connection must not hold the command.

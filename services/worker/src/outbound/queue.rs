@@ -17,7 +17,7 @@ pub(crate) struct InFlight {
     pub(crate) chat: String,
     /// When its write returned; `None` while it is being encrypted and written.
     pub(crate) written: Option<Instant>,
-    /// Whether this is a repeated copy.
+    /// Whether this is a repeated copy: a refusal of it may only mean that it is stale.
     pub(crate) repeated: bool,
 }
 
@@ -94,7 +94,7 @@ impl Queue {
                 message: message.id,
                 chat: message.chat.clone(),
                 written: None,
-                repeated: !matches!(next.step, Step::Encrypt),
+                repeated: matches!(next.step, Step::Resend),
             };
             self.in_flight.insert(message.whatsapp_id.clone(), entry);
         }

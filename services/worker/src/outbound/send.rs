@@ -76,7 +76,9 @@ impl Sender {
                 self.owner.lose();
                 return Sent::NotMine;
             }
-            _ => return Sent::NotMine,
+            Some(Outcome::NoChange) => return Sent::NotMine,
+            // Its row is still open: its chat must not go on without it.
+            Some(Outcome::Refused(_)) | None => return Sent::InDoubt,
         }
         fault::point("outbound.reclaimed");
         match self.client.send_raw_bytes(stanza).await {

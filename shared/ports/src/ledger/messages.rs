@@ -51,7 +51,6 @@ pub struct NewMessage {
 
 /// What became of a message that was to be accepted.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "moved once, from the store to the answer")]
 pub enum Accepted {
     /// Committed as `queued`.
     New(Message),

@@ -84,28 +84,37 @@ pub(super) fn receipt(tx: &Tx<'_>, subject: Subject, target: &ReceiptTarget) -> 
     if target.whatsapp_ids.len() > RECEIPT_IDS {
         return Ok(refused("receipt_too_large", "A receipt names at most 1,000 messages."));
     }
-    let Some(raise) = raise_statement(target.status) else {
+    if raise_statement(target.status).is_none() {
         return Ok(refused("receipt_status", "A receipt says sent, delivered, read or played."));
-    };
+    }
     let mut rows = 0;
     for whatsapp_id in &target.whatsapp_ids {
-        for message in raisable(tx, subject, whatsapp_id)?.into_iter().filter(|found| found.rises_to(target.status)) {
-            tx.conn
-                .prepare_cached(raise)?
-                .execute(params![message.tracked.order, target.status.rank(), target.at.as_millis()])?;
-            let event = NewEvent::message_status(&StatusChange {
-                message: message.tracked.id,
-                whatsapp_id: message.tracked.whatsapp_id,
-                chat: message.tracked.chat,
-                status: target.status,
-                reason: None,
-                at: target.at,
-            });
-            counters::append(tx, subject, &event, u32::from(message.status.is_open()), false)?;
+        for mut message in raisable(tx, subject, whatsapp_id)?.into_iter().filter(|found| found.rises_to(target.status)) {
+            if message.status.is_open() && target.status != MessageStatus::Sent {
+                // A receipt that overtook the server's ack, or outlived it: it proves that the server took the message.
+                raise(tx, subject, &message, MessageStatus::Sent, target.at)?;
+                message.status = MessageStatus::Sent;
+            }
+            raise(tx, subject, &message, target.status, target.at)?;
             rows += 1;
         }
     }
     Ok(changed(rows))
+}
+
+/// Raises one message to a status, with its event.
+fn raise(tx: &Tx<'_>, subject: Subject, message: &Raisable, status: MessageStatus, at: Timestamp) -> Result<()> {
+    let Some(statement) = raise_statement(status) else { return Ok(()) };
+    tx.conn.prepare_cached(statement)?.execute(params![message.tracked.order, status.rank(), at.as_millis()])?;
+    let event = NewEvent::message_status(&StatusChange {
+        message: message.tracked.id,
+        whatsapp_id: message.tracked.whatsapp_id.clone(),
+        chat: message.tracked.chat.clone(),
+        status,
+        reason: None,
+        at,
+    });
+    counters::append(tx, subject, &event, u32::from(message.status.is_open()), false)
 }
 
 /// One text a status, as the time goes into another column. The server's ack and everything after it end the stanza's use.

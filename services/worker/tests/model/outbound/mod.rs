@@ -2,8 +2,9 @@
 //! row is asked of the product's own `decide()` and `refusal()`; what the ledger answers is written in [`ledger`] as
 //! `warren_ports::ledger::commit` promises it.
 //!
-//! Simplified, each in the direction that allows more: the reservation of counters is one fenced step; the recipient gets
-//! what the server accepts at once; a paused worker is one that takes no step; no clock protects anything.
+//! Simplified: the reservation of counters is one fenced step; the recipient gets what the server accepts at once, its
+//! receipt comes at any time or never; a paused worker is one that takes no step. Harsher than the product: no lease and no
+//! clock protects anything, a stale owner encrypts below its reservation without asking, the server never looks at ids.
 
 mod fifo;
 mod ledger;

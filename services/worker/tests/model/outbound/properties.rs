@@ -7,7 +7,6 @@ use warren_domain::{Delivery, MessageStatus};
 /// Something that the exploration must have come across, or the properties prove little.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Witness {
-    Decided,
     CopyDropped,
     StaleClaimRefused,
     StragglerSeen,

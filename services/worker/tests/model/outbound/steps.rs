@@ -217,7 +217,9 @@ impl State {
         if let Some(op) = op {
             self.ask(at, op);
         }
-        self.witness(if step == Step::EncryptAnew { Witness::EncryptedAnew } else { Witness::Decided });
+        if step == Step::EncryptAnew {
+            self.witness(Witness::EncryptedAnew);
+        }
         let frame = Frame { row, counter };
         if let Some(connection) = self.connection(at) {
             connection.sending = Some(Sending { frame, step, phase, refused: false });
