@@ -305,12 +305,7 @@ impl<'a> Live<'a> {
         let shared = self.actor.shared.clone();
         for (item, outcome) in committed {
             match outcome {
-                Outcome::Done => {
-                    if let Some(label) = result_label(&item.write.op) {
-                        shared.metrics.sends.with_label_values(&[label]).inc();
-                    }
-                }
-                Outcome::NoChange => {}
+                Outcome::Done | Outcome::NoChange => {}
                 Outcome::OwnershipLost | Outcome::LedgerBehind => {
                     self.actor.owner.lose();
                     return Some(LiveEnd::Ended(Ending::Poisoned(crate::session::Poison::OwnershipLost)));
@@ -319,8 +314,8 @@ impl<'a> Live<'a> {
                     tracing::error!(instance = %self.actor.instance.id, %error, "the ledger refused a settlement");
                 }
             }
-            if let Some(id) = &item.frees {
-                self.queue.settle(id);
+            if item.frees.as_ref().is_some_and(|id| self.queue.settle(id)) {
+                shared.metrics.sends.with_label_values(&[result_label(&item.write.op)]).inc();
             }
             if let Some(message) = item.message {
                 shared.ports.bus.ring(Topic::Settled(message), Ring::Settled);

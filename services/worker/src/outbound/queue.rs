@@ -112,10 +112,11 @@ impl Queue {
         self.in_flight.get(whatsapp_id)
     }
 
-    /// The message is done with: its row is committed as settled. Frees its chat.
-    pub(crate) fn settle(&mut self, whatsapp_id: &str) {
-        let Some(entry) = self.in_flight.remove(whatsapp_id) else { return };
+    /// The message is done with: its row is committed as settled. Frees its chat; whether it was in flight.
+    pub(crate) fn settle(&mut self, whatsapp_id: &str) -> bool {
+        let Some(entry) = self.in_flight.remove(whatsapp_id) else { return false };
         self.forget(&entry.chat, entry.message);
+        true
     }
 
     fn forget(&mut self, chat: &str, message: MessageId) {
