@@ -136,7 +136,13 @@ impl Api {
     ///
     /// # Errors
     /// There was no answer.
-    pub async fn request(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Result<Answer> {
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).timeout(LIMIT);
         if !self.key.is_empty() {
             request = request.bearer_auth(&self.key);

@@ -89,7 +89,10 @@ impl Stage {
         self.api.start_pairing(id).await?;
         let qr = self.qr(id).await?;
         let scanned = self.simulator.scan(&qr, phone).await?;
-        self.state(id, "online").await?;
+        if let Err(error) = self.state(id, "online").await {
+            let pairing = self.api.pairing(id).await.map(|pairing| pairing.state);
+            return Err(error.context(format!("paired with an account, the pairing is {pairing:?}")));
+        }
         Ok(scanned.phone)
     }
 
@@ -120,7 +123,8 @@ impl Stage {
     /// # Errors
     /// It does not get there in time, or fails.
     pub async fn status(&self, message: &str, status: &str) -> Result<()> {
-        let rank = |status: &str| ["queued", "handed", "sent", "delivered", "read", "played"].iter().position(|s| *s == status);
+        let rank =
+            |status: &str| ["queued", "handed", "sent", "delivered", "read", "played"].iter().position(|s| *s == status);
         eventually(&format!("the status {status}"), PATIENCE, async || {
             let now = self.api.message(message).await?;
             ensure!(rank(&now.status) >= rank(status), "it is {} ({:?})", now.status, now.reason);

@@ -15,7 +15,8 @@ const BUILDS: &[&[&str]] = &[
 /// Checks every build.
 pub(crate) fn run() -> Result<()> {
     for build in BUILDS {
-        let arguments = [&["tree", "--quiet", "--edges", "features", "--prefix", "none", "--target", "all"], *build].concat();
+        let arguments =
+            [&["tree", "--quiet", "--edges", "features", "--prefix", "none", "--target", "all"], *build].concat();
         let tree = Program::cargo(&arguments).output()?;
         if !tree.contains(" feature \"") {
             bail!("`cargo tree` shows no features any more; this check sees nothing");

@@ -16,11 +16,8 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: &[Need] = &[Need {
-    purpose: "a C compiler, for SQLite",
-    probe: ("cc", &["--version"]),
-    packages: &["gcc", "libc6-dev"],
-}];
+const NEEDS: &[Need] =
+    &[Need { purpose: "a C compiler, for SQLite", probe: ("cc", &["--version"]), packages: &["gcc", "libc6-dev"] }];
 
 /// Installs what is missing; says so first.
 pub(crate) fn prepare() -> Result<()> {

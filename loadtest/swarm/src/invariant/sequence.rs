@@ -8,9 +8,10 @@ use std::collections::HashMap;
 /// an instance's log go up by one.
 #[must_use]
 pub fn order(history: &History) -> Vec<Violation> {
-    let outbound = history.received.iter().map(|received| {
-        (format!("{}>{}", received.instance, received.recipient), received.whatsapp_id.as_str())
-    });
+    let outbound = history
+        .received
+        .iter()
+        .map(|received| (format!("{}>{}", received.instance, received.recipient), received.whatsapp_id.as_str()));
     let authors: HashMap<_, _> = history
         .emitted
         .iter()
@@ -59,7 +60,8 @@ fn gaps(history: &History) -> Vec<Violation> {
     for (instance, seq) in &history.sequences {
         let expected = last.get(instance).map_or(1, |last| last + 1);
         if *seq != expected {
-            violations.push(Violation::new(Invariant::I5, format!("the log of {instance} has {seq} where {expected} comes")));
+            violations
+                .push(Violation::new(Invariant::I5, format!("the log of {instance} has {seq} where {expected} comes")));
         }
         last.insert(instance, *seq);
     }

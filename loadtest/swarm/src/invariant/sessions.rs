@@ -13,7 +13,8 @@ pub fn session(history: &History) -> Vec<Violation> {
         (sessions.undecryptable_inbound, "messages that an instance could not decrypt"),
     ];
     let counted = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-    let unread = sessions.probes.iter().filter(|(_, is_read)| !is_read).map(|(probe, _)| format!("the probe {probe} was not read"));
+    let unread =
+        sessions.probes.iter().filter(|(_, is_read)| !is_read).map(|(probe, _)| format!("the probe {probe} was not read"));
     counted.chain(unread).map(|what| Violation::new(Invariant::I6, what)).collect()
 }
 

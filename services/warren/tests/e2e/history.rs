@@ -45,6 +45,9 @@ pub(crate) async fn of(stage: &Stage, traffic: &Traffic) -> anyhow::Result<Histo
         .map(|taken| Taken { whatsapp_id: taken.id, copies: taken.copies, distinct_stanzas: taken.distinct_stanzas })
         .collect();
     let events = stage.api.events(&instance.id).await?;
+    for event in events.iter().filter(|event| event.kind == "message.undecryptable") {
+        println!("undecryptable: {} ({})", event.text("/whatsapp_id"), event.text("/reason"));
+    }
     history.sequences = events.iter().map(|event| (instance.id.clone(), event.seq.unwrap_or_default())).collect();
     history.logged = events
         .iter()

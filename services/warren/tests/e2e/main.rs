@@ -2,7 +2,7 @@
 //!
 //! Every test starts its own processes on free ports over its own folder. Nothing waits for a fixed time; conditions have
 //! generous deadlines, because tests share the machine.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod canary;
 #[cfg(feature = "fault-injection")]
@@ -25,7 +25,9 @@ use warren_testkit::Stage;
 /// The binary under test: where the test runner says it is, or else where it was when this was compiled.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| std::env::var_os("CARGO_BIN_EXE_warren").map_or_else(|| env!("CARGO_BIN_EXE_warren").into(), Into::into))
+    BINARY.get_or_init(|| {
+        std::env::var_os("CARGO_BIN_EXE_warren").map_or_else(|| env!("CARGO_BIN_EXE_warren").into(), Into::into)
+    })
 }
 
 /// A simulator and a Warren over fresh folders.

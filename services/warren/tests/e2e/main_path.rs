@@ -140,7 +140,8 @@ async fn one_key_a_hundred_times_at_once_is_one_message() {
     let marker = stage.api.send(&a.id, &Draft::text(&person.phone, "marker")).await.unwrap();
     stage.status(&marker.id, "delivered").await.unwrap();
     let inbox = stage.simulator.inbox(&person.phone, &a.phone).await.unwrap();
-    let texts: Vec<_> = inbox.messages.iter().map(|message| (message.text.as_deref().unwrap_or(""), message.surfaced)).collect();
+    let texts: Vec<_> =
+        inbox.messages.iter().map(|message| (message.text.as_deref().unwrap_or(""), message.surfaced)).collect();
     assert_eq!(texts, [("only once", 1), ("marker", 1)]);
     let truth = stage.simulator.ground_truth(&a.phone).await.unwrap();
     assert_eq!(truth.accepted.len(), 2);

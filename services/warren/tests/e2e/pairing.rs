@@ -36,11 +36,9 @@ async fn a_logout_asked_for_unlinks_the_device() {
     let answer = stage.api.post(&format!("/v1/instances/{}/logout", a.id), &json!({})).await.unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text);
     stage.state(&a.id, "logged_out").await.unwrap();
-    eventually("the device is gone", PATIENCE, async || {
-        Ok((!stage.simulator.is_connected(&a.phone).await?).then_some(()))
-    })
-    .await
-    .unwrap();
+    eventually("the device is gone", PATIENCE, async || Ok((!stage.simulator.is_connected(&a.phone).await?).then_some(())))
+        .await
+        .unwrap();
     stage.pair_as(&a.id, Some(&a.phone)).await.unwrap();
 }
 

@@ -65,7 +65,7 @@ impl Traffic {
         self.sends.push(Sent {
             to: to.to_owned(),
             text: format!("{what} {number} to {to}"),
-            at_most_once: number % AT_MOST_ONCE_EVERY == 0,
+            at_most_once: number.is_multiple_of(AT_MOST_ONCE_EVERY),
             accepted: None,
             key: format!("send-{number}"),
         });

@@ -261,7 +261,7 @@ impl Actor {
             return self.end_pairing(PairingState::Failed, reason).await;
         }
         self.intent = Intent::Rest;
-        self.commit(Op::ForgetSession { fail_open: Some(self.now()) }).await?;
+        self.forget_records(Some(self.now())).await?;
         self.set_state(InstanceState::LoggedOut, Some(reason)).await
     }
 

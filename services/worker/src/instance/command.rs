@@ -7,10 +7,7 @@ use super::{
 use std::ops::ControlFlow;
 use tokio::sync::oneshot;
 use warren_domain::{InstanceState, Result};
-use warren_ports::{
-    bus::{Action, Measured, PairingState, Reply},
-    ledger::Op,
-};
+use warren_ports::bus::{Action, Measured, PairingState, Reply};
 
 impl Actor {
     /// Reads mail while there is no connection.
@@ -80,7 +77,7 @@ impl Actor {
             Action::Logout => self.forget_session("requested").await?,
             Action::Deleted => {
                 // The row is marked deleted: its session state goes with the rest of it, in small batches.
-                let _ = self.commit(Op::ForgetSession { fail_open: None }).await;
+                let _ = self.forget_records(None).await;
                 return Ok(ControlFlow::Break(()));
             }
             Action::PairingStatus | Action::Health => {}

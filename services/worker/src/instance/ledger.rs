@@ -78,6 +78,12 @@ impl Actor {
         Ok(())
     }
 
+    /// Forgets the session: its records in the ledger, and what of them was loaded and not used yet.
+    pub(super) async fn forget_records(&mut self, fail_open: Option<Timestamp>) -> Result<()> {
+        (self.loaded_device, self.loaded_data_key) = (None, None);
+        self.commit(Op::ForgetSession { fail_open }).await.map(|_| ())
+    }
+
     /// The instance's data key, made at first use.
     pub(super) async fn data_key(&mut self) -> Result<DataKey> {
         let (tenant, id) = (self.instance.tenant, self.instance.id);

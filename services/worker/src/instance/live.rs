@@ -172,6 +172,16 @@ impl<'a> Live<'a> {
                 return end;
             }
         }
+        if self.actor.intent == Intent::Pair && !self.paired {
+            // The server may end the stream before the library says that the pairing succeeded: its device knows.
+            let device = self.link.client.persistence_manager().get_device_snapshot();
+            if let (Some(_), Some(pn)) = (&device.account, &device.pn) {
+                let lid = device.lid.clone().unwrap_or_default();
+                if let Some(end) = self.scanned(pn.clone(), lid, None).await {
+                    return end;
+                }
+            }
+        }
         LiveEnd::Ended(if self.paired { Ending::Paired } else { Ending::Closed })
     }
 

@@ -81,7 +81,7 @@ impl Actor {
     pub(super) async fn end_pairing(&mut self, state: PairingState, reason: &'static str) -> Result<()> {
         self.intent = Intent::Rest;
         self.pairing.become_state(state, Some(reason));
-        self.commit(Op::ForgetSession { fail_open: None }).await?;
+        self.forget_records(None).await?;
         if state == PairingState::Failed {
             let data = json!({"reason": reason}).as_object().cloned().unwrap_or_default();
             self.commit(Op::Append(NewEvent::new(EventType::PairingFailed, self.now(), data))).await?;

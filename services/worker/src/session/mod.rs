@@ -142,19 +142,23 @@ impl SessionStore {
         Err(StoreError::InvalidConfig("this session was given up".into()))
     }
 
+    fn fenced(&self, op: Op) -> Write {
+        Write { fence: self.owner.fence(), tenant: self.tenant, instance: self.instance, op }
+    }
+
     /// Commits a write, waiting out passing conditions.
     async fn write(&self, op: Op) -> StoreResult<()> {
         if self.poisoned.load(Ordering::SeqCst) {
             return Err(StoreError::InvalidConfig("this session was given up".into()));
         }
-        let write = Write { fence: self.owner.fence(), tenant: self.tenant, instance: self.instance, op };
-        let commit = self.ledger.commit(vec![write]);
         if fault::mutation("store_errors_at_once") {
-            return match tokio::time::timeout(Duration::from_millis(50), commit).await {
-                Ok(_) => Ok(()),
-                Err(_) => Err(StoreError::Connection("the store is locked".into())),
-            };
+            // As a store would that refuses: what it refused is never written.
+            let probe = self.ledger.commit(vec![self.fenced(Op::Barrier)]);
+            if tokio::time::timeout(Duration::from_millis(50), probe).await.is_err() {
+                return Err(StoreError::Connection("the store is locked".into()));
+            }
         }
+        let commit = self.ledger.commit(vec![self.fenced(op)]);
         match tokio::time::timeout(PATIENCE, commit).await.map(|mut outcomes| outcomes.pop()) {
             Ok(Some(Outcome::Done | Outcome::NoChange)) => Ok(()),
             Ok(Some(Outcome::OwnershipLost)) => self.fail(Poison::OwnershipLost).await,
