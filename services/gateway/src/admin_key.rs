@@ -9,7 +9,16 @@ use subtle::ConstantTimeEq;
 const BITS: f64 = 128.0;
 /// Parts of texts that examples ship with and that people forget to change.
 const FAMILIAR: [&str; 10] = [
-    "changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "password", "example", "your-", "123456789",
+    "changeme",
+    "change-me",
+    "change_me",
+    "replaceme",
+    "replace-me",
+    "replace_me",
+    "password",
+    "example",
+    "your-",
+    "123456789",
 ];
 
 /// The admin key, kept as its SHA-256 and compared in constant time.
@@ -118,7 +127,8 @@ mod tests {
 
     #[test]
     fn refuses_weak_ones() {
-        let weak = ["admin", "admin:admin", "0f3a9c1e5b7d2846af0e1c9b3d5f7a8", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"];
+        let weak =
+            ["admin", "admin:admin", "0f3a9c1e5b7d2846af0e1c9b3d5f7a8", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"];
         for text in weak {
             assert_eq!(AdminKey::new(text), Err(WeakAdminKey::Weak), "{text}");
         }

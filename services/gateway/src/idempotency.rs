@@ -108,7 +108,8 @@ impl Answer {
     fn replay(stored: &StoredResponse) -> Result<Response> {
         let kept: Kept = serde_json::from_slice(&stored.body).map_err(Problem::internal)?;
         let status = StatusCode::from_u16(stored.status).map_err(Problem::internal)?;
-        let answer = Self { status, location: kept.location, shown: kept.body.map(|body| body.get().to_owned()), replayed: None };
+        let answer =
+            Self { status, location: kept.location, shown: kept.body.map(|body| body.get().to_owned()), replayed: None };
         let mut response = answer.into_response();
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(response)
@@ -191,7 +192,9 @@ impl<T> Mutation<T> {
             // Nobody listens any more if the caller hung up; the answer is stored all the same.
             let _ = answered.send(held.carry_out(work).await);
         });
-        answer.await.unwrap_or_else(|_| Err(Problem::internal("the work of a reserved request did not end")))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Problem::internal("the work of a reserved request did not end")))
             .map(Answer::into_response)
     }
 }

@@ -63,7 +63,8 @@ pub(crate) async fn read(request: Request, app: &App) -> Result<Bytes> {
 
 /// Refuses what is no plain JSON, and returns the declared length.
 fn check_headers(headers: &HeaderMap) -> Result<Option<u64>> {
-    let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let encoded =
+        headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
         return Err(Problem::http(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -92,8 +93,9 @@ fn too_large() -> Problem {
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes> {
     let mut collected = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|_| Problem::http(StatusCode::BAD_REQUEST, "incomplete_body", "The body ended before it was complete.").closing())?;
+        let frame = frame.map_err(|_| {
+            Problem::http(StatusCode::BAD_REQUEST, "incomplete_body", "The body ended before it was complete.").closing()
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         if collected.len() + data.len() > limit {
             drain(body).await;
@@ -212,8 +214,7 @@ fn stands_for_a_number(bytes: &[u8], line: usize, column: usize) -> bool {
     let Some(text) = bytes.split(|byte| *byte == b'\n').nth(line.saturating_sub(1)) else { return false };
     let from = column.saturating_sub(2);
     let Some(rest) = text.get(from..) else { return false };
-    rest.get(..12.min(rest.len()))
-        .is_some_and(|near| near.windows(3).take(3).any(|part| part == b"NaN" || part == b"Inf"))
+    rest.get(..12.min(rest.len())).is_some_and(|near| near.windows(3).take(3).any(|part| part == b"NaN" || part == b"Inf"))
 }
 
 /// A name from the request as it may stand in an answer: short and harmless.

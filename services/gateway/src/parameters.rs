@@ -31,7 +31,8 @@ impl<A: FromStr, B: FromStr, S: Send + Sync> FromRequestParts<S> for Ids<A, B> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state).await.map_err(of_rejection)?;
+        let Path((first, second)) =
+            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(of_rejection)?;
         Ok(Self(id(&first)?, id(&second)?))
     }
 }

@@ -49,11 +49,7 @@ const fn status_of(kind: ErrorKind) -> StatusCode {
 
 impl Problem {
     /// A problem of `kind`.
-    pub(crate) fn new(
-        kind: ErrorKind,
-        code: impl Into<Cow<'static, str>>,
-        detail: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(crate) fn new(kind: ErrorKind, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         let status = status_of(kind);
         let wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE).then_some(1);
         Self(Box::new(Parts {

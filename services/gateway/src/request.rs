@@ -38,7 +38,8 @@ async fn answer(app: &App, request: Request, next: Next) -> Response {
     match tokio::time::timeout(app.options.request_timeout(), work).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => Problem::internal("a handler panicked").into_response(),
-        Err(_) => Problem::new(ErrorKind::Timeout, "timeout", "The request took too long; its outcome is not known.").into_response(),
+        Err(_) => Problem::new(ErrorKind::Timeout, "timeout", "The request took too long; its outcome is not known.")
+            .into_response(),
     }
 }
 

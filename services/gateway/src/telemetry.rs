@@ -35,7 +35,8 @@ impl Telemetry {
             sockets: metrics.gauge("warren_websocket_clients", "Open WebSockets."),
             closed: metrics.counters("warren_websocket_closed_total", "WebSockets closed by the gateway.", &["reason"]),
             lag: metrics.seconds("warren_events_lag_seconds", "From an event's time to its being fanned out to listeners."),
-            replayed: metrics.counter("warren_idempotent_replays_total", "Requests answered with an earlier request's answer."),
+            replayed: metrics
+                .counter("warren_idempotent_replays_total", "Requests answered with an earlier request's answer."),
             accept_errors: metrics.counter("warren_http_accept_errors_total", "Failed attempts to accept a connection."),
         }
     }

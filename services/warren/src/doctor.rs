@@ -80,11 +80,14 @@ async fn examine_store(settings: &Settings, needs_admin_key: bool, report: &mut 
     let key = sealing_key::examine(&store, folder, settings.store.sealing_key.as_ref()).await;
     report.add("sealing key", key.map_err(|failure| failure.to_string()));
     if needs_admin_key {
-        report.add("admin key", match credentials::kept(&store).await {
-            Ok(Some(_)) => Ok("was made at the first start".to_owned()),
-            Ok(None) => Ok("is not set; it is made at the start if the store is empty".to_owned()),
-            Err(failure) => Err(failure.to_string()),
-        });
+        report.add(
+            "admin key",
+            match credentials::kept(&store).await {
+                Ok(Some(_)) => Ok("was made at the first start".to_owned()),
+                Ok(None) => Ok("is not set; it is made at the start if the store is empty".to_owned()),
+                Err(failure) => Err(failure.to_string()),
+            },
+        );
     }
     store.close().await;
 }

@@ -46,13 +46,17 @@ fn tutorial(addresses: &Addresses, fresh: &Fresh) -> String {
     match &addresses.simulator {
         Some(simulator) => {
             text.push_str("  # the code, as soon as it is there, scanned by a simulated phone\n");
-            text.push_str("  until curl -s $W/instances/$I/pairing -H \"$A\" | sed -n 's/.*\"qr\":\"\\([^\"]*\\)\".*/\\1/p' |\n");
+            text.push_str(
+                "  until curl -s $W/instances/$I/pairing -H \"$A\" | sed -n 's/.*\"qr\":\"\\([^\"]*\\)\".*/\\1/p' |\n",
+            );
             let _ = writeln!(text, "    curl -sf {simulator}/admin/mock-phone/scan-qr --data-binary @-; do sleep 1; done");
             text.push_str("  # somebody to write to, a message, and what arrived\n");
             let _ = writeln!(text, "  curl -s {simulator}/admin/people -H \"$J\" -d '{{\"phone\":\"6281100000001\"}}'");
         }
         None => {
-            text.push_str("  # the code: scan it with WhatsApp > Settings > Linked devices (repeat until the file is a picture)\n");
+            text.push_str(
+                "  # the code: scan it with WhatsApp > Settings > Linked devices (repeat until the file is a picture)\n",
+            );
             text.push_str("  curl -s $W/instances/$I/pairing/qr.png -H \"$A\" -o qr.png\n");
             text.push_str("  # a message to yourself: put your own number here\n");
         }

@@ -25,9 +25,8 @@ pub(crate) async fn settle(store: &Store, folder: &Path, configured: Option<&Sec
     let check = store.meta(CHECK).await?;
     let key = match find(folder, configured)? {
         Some(key) => key,
-        None if check.is_none() => make(folder).map_err(|error| {
-            Failure::config(format!("{} cannot be written: {error}", folder.join(FILE).display()))
-        })?,
+        None if check.is_none() => make(folder)
+            .map_err(|error| Failure::config(format!("{} cannot be written: {error}", folder.join(FILE).display())))?,
         None => {
             return Err(Failure::config(format!(
                 "the sealing key is missing: this store was sealed, so restore {} or set WARREN_SEALING_KEY",

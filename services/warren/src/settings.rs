@@ -22,7 +22,8 @@ pub(crate) fn load(common: &Common) -> Result<Loaded<warren_gateway::Options, wa
 }
 
 fn of(sources: &Sources) -> Result<Loaded<warren_gateway::Options, warren_worker::Options>, Failure> {
-    let mut loaded: Loaded<warren_gateway::Options, warren_worker::Options> = config::load(sources).map_err(Failure::config)?;
+    let mut loaded: Loaded<warren_gateway::Options, warren_worker::Options> =
+        config::load(sources).map_err(Failure::config)?;
     let settings = &mut loaded.config;
     // One truth: what the store is made with. The gateway has to hash alike.
     settings.gateway.shard_count = ShardCount(settings.store.shard_count);

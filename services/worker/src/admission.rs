@@ -27,15 +27,19 @@ impl Admission {
         let permit = self.at_once.clone().acquire_owned().await.ok()?;
         let turn = {
             let mut next = self.slots.lock().await;
-            // Up to 10 turns that nobody used may be caught up at once.
-            let earliest = Instant::now().checked_sub(self.spacing * 10).unwrap_or_else(Instant::now);
-            let turn = (*next).max(earliest);
-            *next = turn + self.spacing;
-            turn
+            take_turn(&mut next, Instant::now(), self.spacing)
         };
         tokio::time::sleep_until(turn).await;
         Some(permit)
     }
+}
+
+/// The next free turn; up to 10 turns that nobody used may be caught up at once.
+fn take_turn(next: &mut Instant, now: Instant, spacing: Duration) -> Instant {
+    let earliest = now.checked_sub(spacing * 10).unwrap_or(now);
+    let turn = (*next).max(earliest);
+    *next = turn + spacing;
+    turn
 }
 
 /// How long to wait before attempt `failures + 1`: full jitter over a span that doubles, up to 5 minutes.
@@ -49,15 +53,15 @@ pub(crate) fn backoff(failures: u32, first: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn admits_at_the_set_rate() {
-        let admission = Admission::new(10, 100);
-        let start = Instant::now();
-        for _ in 0..31 {
-            drop(admission.admit().await);
-        }
-        // Ten unused turns may be caught up.
-        assert!(start.elapsed() >= Duration::from_millis(1_900), "{:?}", start.elapsed());
+    #[test]
+    fn admits_at_the_set_rate_and_catches_up_ten_turns() {
+        let (start, spacing) = (Instant::now(), Duration::from_millis(100));
+        let now = start + Duration::from_secs(60);
+        let mut next = start;
+        let turns: Vec<_> = (0..31).map(|_| take_turn(&mut next, now, spacing)).collect();
+        assert_eq!(turns.iter().filter(|turn| **turn <= now).count(), 11, "ten unused turns and the one that is due");
+        assert_eq!(turns.last().map(|turn| turn.duration_since(now)), Some(spacing * 20));
+        assert!(turns.windows(2).all(|pair| matches!(pair, [earlier, later] if *later - *earlier == spacing)));
     }
 
     #[test]

@@ -15,8 +15,8 @@ mod owner;
 mod renewal;
 pub mod sealing;
 mod session;
-mod shared;
 mod shards;
+mod shared;
 mod tasks;
 mod transport;
 mod upkeep;
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_pinned_key_and_a_whatsapp_host_exclude_each_other() {
         let simulator = Network::Simulator { static_key: [1; 32] };
-        let endpoint = |url: &str, network: &Network| Endpoint { url: url.into(), network: network.clone() };
+        let endpoint = |url: &str, network: &Network| Endpoint { url: url.into(), network: *network };
         assert!(endpoint("ws://127.0.0.1:8090/ws/chat", &simulator).check().is_ok());
         assert!(Endpoint::whatsapp().check().is_ok());
         assert!(endpoint("wss://web.whatsapp.com/ws/chat", &simulator).check().is_err());

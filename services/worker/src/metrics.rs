@@ -42,11 +42,13 @@ impl WorkerMetrics {
                 "warren_signals_dropped_total",
                 "Library events dropped because an instance's queue was full; its connection is rebuilt.",
             ),
-            ownership_lost: metrics.counter("warren_ownership_lost_total", "Shards dropped because the ledger refused their epoch."),
+            ownership_lost: metrics
+                .counter("warren_ownership_lost_total", "Shards dropped because the ledger refused their epoch."),
             replaced: metrics.counter("warren_replaced_total", "Connections kicked by another login of the same device."),
             poisoned: metrics.counters("warren_sessions_given_up_total", "Clients given up, by cause.", &["cause"]),
             connects: metrics.counters("warren_connects_total", "Connection attempts that ended, by how.", &["ending"]),
-            failover_seconds: metrics.seconds("warren_failover_seconds", "From owning a shard to the last of its instances online."),
+            failover_seconds: metrics
+                .seconds("warren_failover_seconds", "From owning a shard to the last of its instances online."),
             outbound_queue: metrics.gauge("warren_outbound_queue", "Open outbound messages held in memory."),
             resends: metrics.counters("warren_resends_total", "Repeated sends, by kind.", &["kind"]),
         };

@@ -245,8 +245,7 @@ impl Shards {
 
     /// Finds what no ring announced, and drops shards that were lost under way.
     async fn sweep(&mut self) {
-        let lost: Vec<_> =
-            self.owned.iter().filter(|(_, owned)| owned.owner.is_lost()).map(|(shard, _)| *shard).collect();
+        let lost: Vec<_> = self.owned.iter().filter(|(_, owned)| owned.owner.is_lost()).map(|(shard, _)| *shard).collect();
         self.lost(lost).await;
         let shards: Vec<_> = self.owned.keys().copied().collect();
         match self.shared.ports.ledger.instances_with_open_messages(&shards).await {
@@ -359,13 +358,7 @@ impl Registry {
         }
     }
 
-    fn start(
-        &self,
-        owner: Arc<Owner>,
-        instance: Instance,
-        device: Option<Vec<u8>>,
-        data_key: Option<Vec<u8>>,
-    ) -> Handle {
+    fn start(&self, owner: Arc<Owner>, instance: Instance, device: Option<Vec<u8>>, data_key: Option<Vec<u8>>) -> Handle {
         let (id, shard) = (instance.id, owner.fence().shard);
         let (handle, mailbox) = Handle::new();
         let parts = ActorParts { shared: self.shared.clone(), owner, instance, mailbox, device, data_key };

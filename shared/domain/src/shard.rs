@@ -58,7 +58,7 @@ pub struct Fence {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -66,10 +66,9 @@ mod tests {
     fn placement_is_stable_for_ever() {
         // Changing either number strands every stored instance on a shard nobody looks at.
         let id: InstanceId = "0190b5c000007000800000000000002a".parse().unwrap();
-        assert_eq!(Shard::of(id, ShardCount::default()), Shard(PINNED));
+        // The same figure comes from xxHash's own implementation.
+        assert_eq!(Shard::of(id, ShardCount::default()), Shard(218));
     }
-
-    const PINNED: u16 = 0;
 
     #[test]
     fn spreads_evenly() {

@@ -73,7 +73,8 @@ impl LocalPlacement {
     #[must_use]
     pub fn new(count: ShardCount, epoch: Epoch) -> Self {
         let placement = Self::empty(Epochs::starting_at(Epoch(epoch.0.saturating_add(1))));
-        let Ok(()) = placement.change::<Infallible>(|_, _| Ok((0..count.0.get()).map(|shard| (Shard(shard), epoch)).collect()));
+        let Ok(()) =
+            placement.change::<Infallible>(|_, _| Ok((0..count.0.get()).map(|shard| (Shard(shard), epoch)).collect()));
         placement
     }
 

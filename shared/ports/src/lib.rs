@@ -4,8 +4,8 @@
 //! Services name these traits and nothing else; which technology stands behind them is decided in `services/warren`.
 
 pub mod bus;
-pub mod ledger;
 pub mod lease;
+pub mod ledger;
 pub mod placement;
 
 #[cfg(feature = "contract")]

@@ -12,12 +12,12 @@ use warren_domain::instance::Account;
 use warren_domain::message::{Content, Text, Times};
 use warren_domain::tenant::Limits;
 use warren_domain::{
-    Delivery, Direction, Epoch, Fence, Health, Instance, InstanceId, InstanceState, Message, MessageId, MessageStatus, Network,
-    Person, Shard, ShardCount, Tenant, TenantId, Timestamp,
+    Delivery, Direction, Epoch, Fence, Health, Instance, InstanceId, InstanceState, Message, MessageId, MessageStatus,
+    Network, Person, Shard, ShardCount, Tenant, TenantId, Timestamp,
 };
 use warren_ports::ledger::{
-    Accepted, Committer, Inbound, Instances, Messages, NewMessage, Op, Outcome, Ownership, ReceiptTarget, Record, RecordKind,
-    Tenants, Write,
+    Accepted, Committer, Inbound, Instances, Messages, NewMessage, Op, Outcome, Ownership, ReceiptTarget, Record,
+    RecordKind, Tenants, Write,
 };
 use warren_sqlite::{CommitObserver, Options, Sqlite};
 

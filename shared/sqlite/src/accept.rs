@@ -88,7 +88,9 @@ fn seen_before(tx: &Tx<'_>, message: &NewMessage, key: &IdempotencyKey) -> Resul
 fn refusal(tx: &Tx<'_>, message: &NewMessage) -> Result<Option<Accepted>> {
     let instance = tx
         .conn
-        .prepare_cached("SELECT state, phone IS NOT NULL FROM instances WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL")?
+        .prepare_cached(
+            "SELECT state, phone IS NOT NULL FROM instances WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+        )?
         .query_row(params![message.instance.as_bytes(), message.tenant.as_bytes()], |row| {
             let state = InstanceState::parse(row.get_ref(0)?.as_str()?);
             Ok((state.ok_or_else(|| crate::rows::corrupt(0, rusqlite::types::Type::Text))?, row.get::<_, bool>(1)?))

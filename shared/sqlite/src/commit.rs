@@ -49,9 +49,12 @@ pub(crate) fn apply(tx: &mut Tx<'_>, write: &Write) -> Result<Outcome> {
         Op::SetState { state, reason, at } => instance::set_state(tx, subject, *state, reason.as_deref(), *at),
         Op::SetAccount { account, event } => instance::set_account(tx, subject, account, event.as_ref()),
         Op::SetHealth { health, at } => instance::set_health(tx, subject, health, *at),
-        Op::Claim { message, stanza, replace_stanza, at } => {
-            message::claim(tx, subject, write.fence.epoch, message::Claim { message: *message, stanza, replace: *replace_stanza, at: *at })
-        }
+        Op::Claim { message, stanza, replace_stanza, at } => message::claim(
+            tx,
+            subject,
+            write.fence.epoch,
+            message::Claim { message: *message, stanza, replace: *replace_stanza, at: *at },
+        ),
         Op::Fail { message, reason, at } => message::fail(tx, subject, *message, *reason, *at),
         Op::Receipt(target) => message::receipt(tx, subject, target),
         Op::Receive(inbound) => message::receive(tx, subject, inbound),

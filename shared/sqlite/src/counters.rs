@@ -58,7 +58,9 @@ pub(crate) struct Tracked {
 /// Fails one message that is open, with its event.
 pub(crate) fn fail(tx: &Tx<'_>, subject: Subject, message: &Tracked, reason: FailureReason, at: Timestamp) -> Result<()> {
     tx.conn
-        .prepare_cached("UPDATE messages SET status = ?2, reason = ?3, failed_at = ?4, stanza = NULL WHERE queue_order = ?1")?
+        .prepare_cached(
+            "UPDATE messages SET status = ?2, reason = ?3, failed_at = ?4, stanza = NULL WHERE queue_order = ?1",
+        )?
         .execute(params![message.order, MessageStatus::Failed.rank(), reason.as_str(), at.as_millis()])?;
     let event = NewEvent::message_status(&StatusChange {
         message: message.id,
@@ -86,7 +88,12 @@ fn open_of(conn: &Connection, instance: InstanceId) -> Result<Vec<Tracked>> {
          WHERE instance_id = ?1 AND status < 2 ORDER BY queue_order",
     )?
     .query_map(params![instance.as_bytes()], |row| {
-        Ok(Tracked { order: row.get(0)?, id: MessageId::from_bytes(row.get(1)?), whatsapp_id: row.get(2)?, chat: row.get(3)? })
+        Ok(Tracked {
+            order: row.get(0)?,
+            id: MessageId::from_bytes(row.get(1)?),
+            whatsapp_id: row.get(2)?,
+            chat: row.get(3)?,
+        })
     })?
     .collect()
 }

@@ -66,7 +66,9 @@ fn page(conn: &Connection, tenant: TenantId, filter: &EventFilter, after: i64, l
         page.next = row.get(0)?;
         let kind = event_type(row)?;
         let instance = InstanceId::from_bytes(row.get(2)?);
-        if (instances.is_empty() || instances.contains(&instance)) && (filter.types.is_empty() || filter.types.contains(&kind)) {
+        if (instances.is_empty() || instances.contains(&instance))
+            && (filter.types.is_empty() || filter.types.contains(&kind))
+        {
             bytes += row.get_ref(6)?.as_str()?.len();
             page.events.push(event(row, tenant, instance, kind)?);
         }

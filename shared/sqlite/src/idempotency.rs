@@ -108,8 +108,10 @@ fn reserve(tx: &Tx<'_>, reservation: &Reservation) -> rusqlite::Result<Reserved>
     if stored.at >= reservation.abandoned_before {
         return Ok(Reserved::InFlight);
     }
-    tx.conn
-        .prepare_cached("UPDATE idempotency SET stored_at = ?3 WHERE tenant_id = ?1 AND key = ?2")?
-        .execute(params![tenant, key.key, reservation.at.as_millis()])?;
+    tx.conn.prepare_cached("UPDATE idempotency SET stored_at = ?3 WHERE tenant_id = ?1 AND key = ?2")?.execute(params![
+        tenant,
+        key.key,
+        reservation.at.as_millis()
+    ])?;
     Ok(Reserved::Fresh(stored.resource))
 }

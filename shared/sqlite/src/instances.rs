@@ -58,7 +58,9 @@ impl Instances for Sqlite {
         self.write(move |tx| {
             if let Some(name) = &patch.name {
                 tx.conn
-                    .prepare_cached("UPDATE instances SET name = ?3 WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL")?
+                    .prepare_cached(
+                        "UPDATE instances SET name = ?3 WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+                    )?
                     .execute(params![id.as_bytes(), tenant.as_bytes(), name])?;
             }
             if let Some(metadata) = &patch.metadata {

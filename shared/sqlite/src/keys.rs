@@ -35,19 +35,23 @@ pub(crate) fn create(conn: &Connection, key: &ApiKey) -> Result<(), Stop> {
         }
         None => {}
     }
-    conn.prepare_cached(concat!("INSERT INTO api_keys (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"))?
-        .execute(params![
-            key.id.as_bytes(),
-            key.tenant.as_bytes(),
-            key.prefix,
-            key.hash,
-            key.name,
-            json(&key.scopes)?,
-            millis(key.expires_at),
-            key.created_at.as_millis(),
-            millis(key.revoked_at),
-            millis(key.last_used_at),
-        ])?;
+    conn.prepare_cached(concat!(
+        "INSERT INTO api_keys (",
+        columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    ))?
+    .execute(params![
+        key.id.as_bytes(),
+        key.tenant.as_bytes(),
+        key.prefix,
+        key.hash,
+        key.name,
+        json(&key.scopes)?,
+        millis(key.expires_at),
+        key.created_at.as_millis(),
+        millis(key.revoked_at),
+        millis(key.last_used_at),
+    ])?;
     Ok(())
 }
 
@@ -71,8 +75,10 @@ pub(crate) fn revoke(conn: &Connection, tenant: TenantId, id: KeyId, at: Timesta
 }
 
 pub(crate) fn touch(conn: &Connection, id: KeyId, at: Timestamp) -> Result<()> {
-    conn.prepare_cached("UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3)")?
-        .execute(params![id.as_bytes(), at.as_millis(), at.as_millis().saturating_sub(MINUTE_MS)])?;
+    conn.prepare_cached(
+        "UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3)",
+    )?
+    .execute(params![id.as_bytes(), at.as_millis(), at.as_millis().saturating_sub(MINUTE_MS)])?;
     Ok(())
 }
 

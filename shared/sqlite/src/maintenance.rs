@@ -131,8 +131,7 @@ fn old_messages(conn: &Connection, age: &Age, limit: u32) -> rusqlite::Result<Ve
 fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<Expired> {
     let full = |count: usize| count >= limit as usize;
     let mut expired = Expired {
-        more: full(found.events.len()) || full(found.messages.len()) || full(found.keys.len())
-            || full(found.deleted.len()),
+        more: full(found.events.len()) || full(found.messages.len()) || full(found.keys.len()) || full(found.deleted.len()),
         ..Expired::default()
     };
     for position in &found.events {
@@ -202,10 +201,8 @@ fn expire_queued(tx: &Tx<'_>, now: Timestamp, limit: u32) -> rusqlite::Result<u6
              WHERE status = 0 AND expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
         )?
         .query_map(params![now.as_millis(), limit], |row| {
-            let subject = Subject {
-                tenant: TenantId::from_bytes(row.get(0)?),
-                instance: InstanceId::from_bytes(row.get(1)?),
-            };
+            let subject =
+                Subject { tenant: TenantId::from_bytes(row.get(0)?), instance: InstanceId::from_bytes(row.get(1)?) };
             let tracked = Tracked {
                 order: row.get(2)?,
                 id: MessageId::from_bytes(row.get(3)?),

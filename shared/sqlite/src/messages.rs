@@ -27,7 +27,12 @@ impl Messages for Sqlite {
         self.read(move |conn| Ok(find(conn, tenant, id)?)).await
     }
 
-    async fn messages_by_whatsapp_id(&self, tenant: TenantId, instance: InstanceId, whatsapp_id: &str) -> Result<Vec<Message>> {
+    async fn messages_by_whatsapp_id(
+        &self,
+        tenant: TenantId,
+        instance: InstanceId,
+        whatsapp_id: &str,
+    ) -> Result<Vec<Message>> {
         let whatsapp_id = whatsapp_id.to_owned();
         self.read(move |conn| {
             // Two partial indexes hold the ids, one a direction.

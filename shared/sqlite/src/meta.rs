@@ -32,8 +32,10 @@ pub(crate) fn number(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
 /// Raises the number under `name`.
 pub(crate) fn raise(conn: &Connection, name: &str, to: i64) -> rusqlite::Result<()> {
     if number(conn, name)? < to {
-        conn.prepare_cached("INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value")?
-            .execute(params![name, to.to_be_bytes()])?;
+        conn.prepare_cached(
+            "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )?
+        .execute(params![name, to.to_be_bytes()])?;
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use warren_domain::instance::Account;
 use warren_domain::message::{Outbound, Times};
 use warren_domain::{
-    Delivery, Direction, Epoch, FailureReason, Health, HealthStatus, Instance, InstanceId, InstanceState, Message, MessageId,
-    MessageStatus, Person, TenantId, Timestamp,
+    Delivery, Direction, Epoch, FailureReason, Health, HealthStatus, Instance, InstanceId, InstanceState, Message,
+    MessageId, MessageStatus, Person, TenantId, Timestamp,
 };
 
 /// The columns that [`instance`] reads.

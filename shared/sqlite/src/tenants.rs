@@ -20,12 +20,7 @@ impl Tenants for Sqlite {
                 .prepare_cached(
                     "INSERT INTO tenants (id, name, limits, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING",
                 )?
-                .execute(params![
-                    tenant.id.as_bytes(),
-                    tenant.name,
-                    json(&tenant.limits)?,
-                    tenant.created_at.as_millis()
-                ])?;
+                .execute(params![tenant.id.as_bytes(), tenant.name, json(&tenant.limits)?, tenant.created_at.as_millis()])?;
             Ok(())
         })
         .await
@@ -38,9 +33,8 @@ impl Tenants for Sqlite {
     async fn tenants(&self, after: Option<TenantId>, limit: u32) -> Result<Vec<Tenant>> {
         self.read(move |conn| {
             let after = after.map_or(NO_ID, |id| *id.as_bytes());
-            let mut statement = conn.prepare_cached(
-                "SELECT id, name, limits, created_at FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2",
-            )?;
+            let mut statement =
+                conn.prepare_cached("SELECT id, name, limits, created_at FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2")?;
             let tenants = statement.query_map(params![after, limit], tenant)?.collect::<rusqlite::Result<_>>()?;
             Ok(tenants)
         })
@@ -50,9 +44,7 @@ impl Tenants for Sqlite {
     async fn update_tenant(&self, id: TenantId, patch: TenantPatch) -> Result<Option<Tenant>> {
         self.write(move |tx| {
             tx.conn
-                .prepare_cached(
-                    "UPDATE tenants SET name = coalesce(?2, name), limits = coalesce(?3, limits) WHERE id = ?1",
-                )?
+                .prepare_cached("UPDATE tenants SET name = coalesce(?2, name), limits = coalesce(?3, limits) WHERE id = ?1")?
                 .execute(params![id.as_bytes(), patch.name, patch.limits.as_ref().map(json).transpose()?])?;
             Ok(find(tx.conn, id)?)
         })

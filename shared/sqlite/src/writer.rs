@@ -127,8 +127,7 @@ impl Writer {
     /// Starts the thread.
     pub(crate) fn start(setup: Setup) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let shared =
-            Arc::new(Shared { born: Instant::now(), oldest: AtomicU64::new(0), unsettled: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { born: Instant::now(), oldest: AtomicU64::new(0), unsettled: AtomicU64::new(0) });
         let lane = Lane { setup, jobs, shared: Arc::clone(&shared), relaxed: false };
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || lane.run())?;
         Ok(Self { queue, shared, thread: Mutex::new(Some(thread)) })
@@ -266,7 +265,11 @@ impl Lane {
         let relaxed = batch.iter().all(|job| matches!(job, Job::Hot(hot) if hot.is_relaxed()));
         if relaxed != self.relaxed {
             // Without the sync of this commit the next synced one still syncs it first: the log is one file, in order.
-            self.setup.conn.execute_batch(if relaxed { "PRAGMA synchronous = NORMAL" } else { "PRAGMA synchronous = FULL" })?;
+            self.setup.conn.execute_batch(if relaxed {
+                "PRAGMA synchronous = NORMAL"
+            } else {
+                "PRAGMA synchronous = FULL"
+            })?;
             self.relaxed = relaxed;
         }
         let conn = &self.setup.conn;

@@ -71,17 +71,25 @@ async fn the_edge_is_told_after_ten_seconds_and_nothing_was_written() {
     let store = open(dir.path()).await;
     let world = World::new(&store).await;
     let other = lock(dir.path());
-    let tenant =
-        Tenant { id: TenantId::generate(), name: "T".to_owned(), limits: Limits::default(), created_at: Timestamp::default() };
+    let tenant = Tenant {
+        id: TenantId::generate(),
+        name: "T".to_owned(),
+        limits: Limits::default(),
+        created_at: Timestamp::default(),
+    };
     let began = Instant::now();
     let (edge, hot) = tokio::join!(store.create_tenant(&tenant), async {
         let hot = tokio::spawn({
             let (store, write) = (store.clone(), world.write(put(b"k", b"v")));
             async move { store.commit(vec![write]).await }
         });
-        tokio::time::timeout(Duration::from_secs(20), async { while store.waiting_ms() < 10_500 { tokio::time::sleep(Duration::from_millis(20)).await } })
-            .await
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(20), async {
+            while store.waiting_ms() < 10_500 {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
+        })
+        .await
+        .unwrap();
         other.execute_batch("ROLLBACK").unwrap();
         hot.await.unwrap()
     });
@@ -110,7 +118,9 @@ async fn a_closed_store_refuses() {
     let world = World::new(&store).await;
     store.close().await;
     store.close().await;
-    assert!(matches!(&store.commit(vec![world.write(Op::Barrier)]).await[..], [Outcome::Refused(error)] if error.kind == ErrorKind::Unavailable));
+    assert!(
+        matches!(&store.commit(vec![world.write(Op::Barrier)]).await[..], [Outcome::Refused(error)] if error.kind == ErrorKind::Unavailable)
+    );
     assert_eq!(store.tenant(world.tenant).await.unwrap_err().kind, ErrorKind::Unavailable);
     assert!(!dir.path().join("warren.db-wal").exists(), "the log was moved into the file");
 }
@@ -239,7 +249,11 @@ async fn what_is_not_a_store_is_refused_and_not_touched() {
     assert!(matches!(refused, OpenError::NotWarren), "{refused}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
 
-    std::fs::write(&file, "a text of more than a hundred bytes, so that it cannot pass for an empty file or for a short read of a header").unwrap();
+    std::fs::write(
+        &file,
+        "a text of more than a hundred bytes, so that it cannot pass for an empty file or for a short read of a header",
+    )
+    .unwrap();
     let refused = Sqlite::open(options(dir.path())).await.unwrap_err();
     assert!(matches!(refused, OpenError::NotWarren), "{refused}");
 

@@ -34,17 +34,15 @@ impl Keys {
         self.remembered
             .try_get_with(prefix.to_owned(), async { Ok(self.ledger.key_by_prefix(prefix).await?.map(Arc::new)) })
             .await
-            .map_err(|error: Arc<Error>| Problem::from(Error::new(error.kind, error.code, error.detail.clone()).with_source(error)))
+            .map_err(|error: Arc<Error>| {
+                Problem::from(Error::new(error.kind, error.code, error.detail.clone()).with_source(error))
+            })
     }
 
     /// Forgets keys.
     pub(super) async fn forget(&self, which: impl Fn(&ApiKey) -> bool) {
-        let prefixes: Vec<Arc<String>> = self
-            .remembered
-            .iter()
-            .filter(|(_, key)| key.as_deref().is_some_and(&which))
-            .map(|(prefix, _)| prefix)
-            .collect();
+        let prefixes: Vec<Arc<String>> =
+            self.remembered.iter().filter(|(_, key)| key.as_deref().is_some_and(&which)).map(|(prefix, _)| prefix).collect();
         for prefix in prefixes {
             self.remembered.invalidate(prefix.as_str()).await;
         }

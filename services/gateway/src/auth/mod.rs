@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn reads_both_headers() {
-        let headers = |name: &'static str, value: &str| HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        let headers =
+            |name: &'static str, value: &str| HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
         assert_eq!(presented(&headers("authorization", "Bearer abc")), Some("abc"));
         assert_eq!(presented(&headers("authorization", "bearer abc")), Some("abc"));
         assert_eq!(presented(&headers("authorization", "Basic abc")), None);

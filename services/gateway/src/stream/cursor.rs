@@ -68,7 +68,8 @@ pub(crate) async fn resolve(app: &App, tenant: TenantId, after: &str) -> Result<
         return position.map(here).ok_or_else(|| expired(bounds));
     }
     let cursor: Cursor = after.parse().map_err(|_| invalid())?;
-    let is_in_this_log = cursor.log == bounds.log && (bounds.oldest..=bounds.head.max(bounds.oldest)).contains(&cursor.position);
+    let is_in_this_log =
+        cursor.log == bounds.log && (bounds.oldest..=bounds.head.max(bounds.oldest)).contains(&cursor.position);
     is_in_this_log.then_some(cursor).ok_or_else(|| expired(bounds))
 }
 

@@ -38,7 +38,8 @@ impl Filter {
     }
 
     fn passes(&self, instance: InstanceId, kind: EventType) -> bool {
-        self.instances.as_ref().is_none_or(|own| own.contains(&instance)) && (self.types.is_empty() || self.types.contains(&kind))
+        self.instances.as_ref().is_none_or(|own| own.contains(&instance))
+            && (self.types.is_empty() || self.types.contains(&kind))
     }
 
     fn for_the_ledger(&self) -> EventFilter {

@@ -114,7 +114,9 @@ mod tests {
         let tenant = TenantId::generate();
         let secret = URL_SAFE_NO_PAD.encode([7; SECRET_BYTES]);
         assert_eq!(tenant_of(&format!("wst_{tenant}_{secret}")), Some(tenant));
-        for text in ["", "wst_", &format!("wst_{tenant}_short"), &format!("wst_x_{secret}"), &format!("wrn_{tenant}_{secret}")] {
+        for text in
+            ["", "wst_", &format!("wst_{tenant}_short"), &format!("wst_x_{secret}"), &format!("wrn_{tenant}_{secret}")]
+        {
             assert_eq!(tenant_of(text), None, "{text}");
         }
     }

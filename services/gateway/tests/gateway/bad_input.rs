@@ -91,7 +91,9 @@ async fn row_27_wrong_types_and_numbers() {
 async fn row_29_other_media_types() {
     let gateway = Gateway::start().await;
     let (tenant, _, path) = online(&gateway).await;
-    for kind in ["text/xml", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "application/jsonx"] {
+    for kind in
+        ["text/xml", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "application/jsonx"]
+    {
         let answer = gateway.call("POST", &path, &tenant.key, &[("content-type", kind)], text("x").to_string()).await;
         answer.is_problem(415, "unsupported_media_type");
     }
@@ -105,7 +107,8 @@ async fn row_32_compressed_bodies() {
     let gateway = Gateway::start().await;
     let (tenant, _, path) = online(&gateway).await;
     for encoding in ["gzip", "deflate", "br", "gzip, gzip"] {
-        let answer = gateway.call("POST", &path, &tenant.key, &[("content-encoding", encoding)], vec![0x1f, 0x8b, 8, 0]).await;
+        let answer =
+            gateway.call("POST", &path, &tenant.key, &[("content-encoding", encoding)], vec![0x1f, 0x8b, 8, 0]).await;
         answer.is_problem(415, "unsupported_encoding");
     }
     gateway.call("POST", &path, &tenant.key, &[("content-encoding", "identity")], text("x").to_string()).await.is(202);
@@ -115,13 +118,22 @@ async fn row_32_compressed_bodies() {
 async fn row_37_what_looks_like_code_is_text() {
     let gateway = Gateway::start().await;
     let (tenant, worker, path) = online(&gateway).await;
-    for evil in ["'; DROP TABLE messages; --", "{{7*7}}", "${jndi:ldap://x/a}", "<script>alert(1)</script>", "%n%s", "\u{1b}[31m", "../../etc/passwd"] {
+    for evil in [
+        "'; DROP TABLE messages; --",
+        "{{7*7}}",
+        "${jndi:ldap://x/a}",
+        "<script>alert(1)</script>",
+        "%n%s",
+        "\u{1b}[31m",
+        "../../etc/passwd",
+    ] {
         let mut body = text(evil);
         body["metadata"] = json!({evil: evil});
         let sent = gateway.post(&path, &tenant.key, body).await.is(202);
         let shown = gateway.get(&format!("/v1/messages/{}", sent["id"].as_str().unwrap()), &tenant.key).await.is(200);
         assert_eq!((&shown["text"]["body"], &shown["metadata"]), (&json!(evil), &json!({evil: evil})));
-        let named = gateway.post("/v1/instances", &tenant.key, json!({"name": evil, "metadata": {evil: evil}})).await.is(201);
+        let named =
+            gateway.post("/v1/instances", &tenant.key, json!({"name": evil, "metadata": {evil: evil}})).await.is(201);
         assert_eq!((&named["name"], &named["metadata"]), (&json!(evil), &json!({evil: evil})));
         gateway.post(&format!("{path}/lookup"), &tenant.key, json!({"whatsapp_id": evil})).await.is(200);
         assert_eq!(gateway.post("/v1/tenants", &gateway.admin, json!({"name": evil})).await.is(201)["name"], evil);
@@ -130,7 +142,10 @@ async fn row_37_what_looks_like_code_is_text() {
     for field in [json!({"name": "a\0b"}), json!({"metadata": {"k": "a\0b"}}), json!({"metadata": {"a\0b": 1}})] {
         gateway.post("/v1/instances", &tenant.key, field).await.is_problem(422, "invalid_request");
     }
-    gateway.post("/v1/instances", &tenant.key, json!({"metadata": {"k": "x".repeat(20_000)}})).await.is_problem(422, "invalid_request");
+    gateway
+        .post("/v1/instances", &tenant.key, json!({"metadata": {"k": "x".repeat(20_000)}}))
+        .await
+        .is_problem(422, "invalid_request");
     gateway.post("/v1/instances", &tenant.key, json!({"name": "x".repeat(201)})).await.is_problem(422, "invalid_request");
 }
 
@@ -138,7 +153,17 @@ async fn row_37_what_looks_like_code_is_text() {
 async fn row_38_recipients() {
     let gateway = Gateway::start().await;
     let (tenant, worker, path) = online(&gateway).await;
-    for to in ["+1 (555) abc", "", &"1".repeat(40), "1234@g.us", "status@broadcast", "0812345678", "x@lid", "628123@c.us", "628123\0"] {
+    for to in [
+        "+1 (555) abc",
+        "",
+        &"1".repeat(40),
+        "1234@g.us",
+        "status@broadcast",
+        "0812345678",
+        "x@lid",
+        "628123@c.us",
+        "628123\0",
+    ] {
         let answer = gateway.post(&path, &tenant.key, json!({"to": to, "type": "text", "text": {"body": "x"}})).await;
         answer.is_problem(422, "invalid_recipient");
         assert_eq!(answer.json()["field"], "to");
@@ -152,14 +177,24 @@ async fn row_38_recipients() {
 async fn row_40_texts() {
     let gateway = Gateway::start().await;
     let (tenant, worker, path) = online(&gateway).await;
-    for body in ["x".repeat(65_537), "x".repeat(1_000_000), "\u{200b}\u{200d}\u{feff}".to_owned(), String::new(), " \n".to_owned(), "a\0".to_owned()] {
+    for body in [
+        "x".repeat(65_537),
+        "x".repeat(1_000_000),
+        "\u{200b}\u{200d}\u{feff}".to_owned(),
+        String::new(),
+        " \n".to_owned(),
+        "a\0".to_owned(),
+    ] {
         let answer = gateway.post(&path, &tenant.key, text(&body)).await;
         answer.is_problem(422, "invalid_request");
         assert_eq!(answer.json()["field"], "text.body");
     }
     assert!(gateway.ledger.open_messages(&[worker.instance], 10).await.unwrap().is_empty());
     gateway.post(&path, &tenant.key, text(&"😀".repeat(65_536))).await.is(202);
-    gateway.post(&path, &tenant.key, json!({"to": "628123456", "type": "video", "text": {"body": "x"}})).await.is_problem(422, "unsupported_type");
+    gateway
+        .post(&path, &tenant.key, json!({"to": "628123456", "type": "video", "text": {"body": "x"}}))
+        .await
+        .is_problem(422, "unsupported_type");
     gateway.post(&path, &tenant.key, json!({"to": "628123456", "type": "text"})).await.is_problem(422, "invalid_request");
 }
 
@@ -185,14 +220,18 @@ impl std::io::Write for ThreadsLog {
 async fn row_84_nothing_of_a_request_is_logged() {
     // For the whole process, because what is enabled is decided once a place in the code. The test's runtime has one thread:
     // everything that this gateway does is logged on it.
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_env_filter("warren_gateway=trace").with_writer(|| ThreadsLog);
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_env_filter("warren_gateway=trace").with_writer(|| ThreadsLog);
     tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
     LOGGED.set(Some(Vec::new()));
     let gateway = Gateway::with(Options { owner_timeout_ms: 50, ..Options::default() }).await;
     let (tenant, _, path) = online(&gateway).await;
     let canary = "6281230004711";
     gateway.post(&path, &tenant.key, json!({"to": canary, "type": "text", "text": {"body": canary}})).await.is(202);
-    gateway.post_once(&path, &tenant.key, canary, json!({"to": canary, "type": "text", "text": {"body": canary}})).await.is(202);
+    gateway
+        .post_once(&path, &tenant.key, canary, json!({"to": canary, "type": "text", "text": {"body": canary}}))
+        .await
+        .is(202);
     for (method, path, body) in [
         ("GET", format!("/v1/{canary}?api_key={}", tenant.key), String::new()),
         ("GET", format!("/v1/instances?api_key={}", tenant.key), String::new()),
@@ -208,7 +247,10 @@ async fn row_84_nothing_of_a_request_is_logged() {
     gateway.get("/v1/instances", &format!("{}x", tenant.key)).await.is_problem(401, "unauthenticated");
     let logged = String::from_utf8(LOGGED.take().unwrap()).unwrap();
     assert!(logged.contains("http.request") && logged.contains("/v1/instances/{instance}/messages"), "{logged}");
-    assert!(!logged.contains(canary) && !logged.contains(&tenant.key[4..]) && !logged.contains(&gateway.admin[4..]), "{logged}");
+    assert!(
+        !logged.contains(canary) && !logged.contains(&tenant.key[4..]) && !logged.contains(&gateway.admin[4..]),
+        "{logged}"
+    );
 }
 
 #[tokio::test]
@@ -224,7 +266,11 @@ async fn row_84_errors_repeat_nothing_of_the_request() {
     let instance = path.trim_end_matches("/messages");
     check(gateway.call("POST", &path, &tenant.key, &[], format!("{{\"to\":\"{canary}\",\"type\":{canary}}}")).await);
     check(gateway.call("POST", &path, &tenant.key, &[], format!("{{\"to\":\"{canary}\" {canary}")).await);
-    check(gateway.post(&path, &tenant.key, json!({"to": format!("{canary}@g.us"), "type": "text", "text": {"body": canary}})).await);
+    check(
+        gateway
+            .post(&path, &tenant.key, json!({"to": format!("{canary}@g.us"), "type": "text", "text": {"body": canary}}))
+            .await,
+    );
     check(gateway.post(&path, &tenant.key, json!({"to": canary, "type": canary, "text": {"body": canary}})).await);
     check(gateway.get(&format!("/v1/{canary}"), &tenant.key).await);
     check(gateway.get(&format!("/v1/instances?phone={canary}&state={canary}"), &tenant.key).await);

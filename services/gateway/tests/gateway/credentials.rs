@@ -62,7 +62,9 @@ async fn row_4_revoked_and_expired_keys_are_refused() {
     gateway.get("/v1/instances", key).await.is_problem(401, "unauthenticated");
     gateway.delete(&format!("{keys}/{id}"), &gateway.admin).await.is_problem(404, "not_found");
 
-    let expiring = gateway.key(&tenant.id, json!({"name": "expiring", "expires_at": gateway.now().after(Duration::from_secs(60))})).await;
+    let expiring = gateway
+        .key(&tenant.id, json!({"name": "expiring", "expires_at": gateway.now().after(Duration::from_secs(60))}))
+        .await;
     gateway.get("/v1/instances", &expiring).await.is(200);
     gateway.clock.turn(Duration::from_secs(61));
     gateway.get("/v1/instances", &expiring).await.is_problem(401, "unauthenticated");
@@ -72,7 +74,12 @@ async fn row_4_revoked_and_expired_keys_are_refused() {
 async fn row_5_no_keys_in_urls() {
     let gateway = Gateway::start().await;
     let tenant = gateway.tenant().await;
-    for query in [format!("api_key={}", tenant.key), format!("anything={}", tenant.key), "token=x".to_owned(), "ACCESS_TOKEN=x".to_owned()] {
+    for query in [
+        format!("api_key={}", tenant.key),
+        format!("anything={}", tenant.key),
+        "token=x".to_owned(),
+        "ACCESS_TOKEN=x".to_owned(),
+    ] {
         for key in ["", &tenant.key] {
             let answer = gateway.get(&format!("/v1/instances?{query}"), key).await;
             answer.is_problem(401, "credentials_in_url");
@@ -132,7 +139,8 @@ async fn row_8_another_tenants_things_are_like_unknown_ones() {
         ("POST", "/v1/senders/628111/messages", &send),
     ] {
         let mut answers = Vec::new();
-        for (instance, message) in [(&instance, &message), (&unknown, &unknown), (&"no-id".to_owned(), &"no-id".to_owned())] {
+        for (instance, message) in [(&instance, &message), (&unknown, &unknown), (&"no-id".to_owned(), &"no-id".to_owned())]
+        {
             let path = path.replace("ID", instance).replace("MESSAGE", message);
             let answer = gateway.call(method, &path, &own.key, &[], body.to_owned()).await;
             answer.is_problem(404, "not_found");
@@ -159,5 +167,8 @@ async fn keys_are_taken_from_either_header() {
     let gateway = Gateway::start().await;
     let tenant = gateway.tenant().await;
     gateway.call("GET", "/v1/instances", "", &[("x-api-key", &tenant.key)], "").await.is(200);
-    gateway.call("GET", "/v1/instances", "", &[("authorization", &format!("Basic {}", tenant.key))], "").await.is_problem(401, "unauthenticated");
+    gateway
+        .call("GET", "/v1/instances", "", &[("authorization", &format!("Basic {}", tenant.key))], "")
+        .await
+        .is_problem(401, "unauthenticated");
 }

@@ -23,7 +23,9 @@ async fn raw(gateway: &Gateway, bytes: &[u8]) -> String {
 }
 
 fn head(gateway_key: &str, path: &str, headers: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nHost: warren\r\nAuthorization: Bearer {gateway_key}\r\nContent-Type: application/json\r\n{headers}\r\n")
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: warren\r\nAuthorization: Bearer {gateway_key}\r\nContent-Type: application/json\r\n{headers}\r\n"
+    )
 }
 
 #[tokio::test]
@@ -34,7 +36,8 @@ async fn row_30_a_byte_too_much() {
     gateway.call("POST", &path, &tenant.key, &[], fits.clone()).await.is(202);
     let body = format!("{fits} ");
     let declared = head(&tenant.key, &path, &format!("Content-Length: {}\r\n", body.len())) + &body;
-    let chunked = head(&tenant.key, &path, "Transfer-Encoding: chunked\r\n") + &format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let chunked =
+        head(&tenant.key, &path, "Transfer-Encoding: chunked\r\n") + &format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     for request in [declared, chunked] {
         let answer = raw(&gateway, request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
@@ -95,14 +98,18 @@ async fn row_34_too_many_and_too_large_headers() {
 async fn row_35_http_2_rapid_reset() {
     let gateway = Gateway::start().await;
     let stream = TcpStream::connect(gateway.address).await.unwrap();
-    let (client, connection) =
-        hyper::client::conn::http2::handshake::<_, _, http_body_util::Empty<hyper::body::Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
+    let (client, connection) = hyper::client::conn::http2::handshake::<_, _, http_body_util::Empty<hyper::body::Bytes>>(
+        TokioExecutor::new(),
+        TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
     let connection = tokio::spawn(connection);
     let flood = async {
         loop {
-            let request = hyper::Request::get(format!("http://{}/healthz", gateway.address)).body(http_body_util::Empty::new()).unwrap();
+            let request = hyper::Request::get(format!("http://{}/healthz", gateway.address))
+                .body(http_body_util::Empty::new())
+                .unwrap();
             let mut client = client.clone();
             if client.ready().await.is_err() {
                 break;

@@ -17,7 +17,10 @@ async fn a_repeated_send_is_the_same_message() {
     let first = gateway.post_once(&path, &tenant.key, "order-42", text("Hello")).await;
     assert_eq!(first.header("idempotent-replayed"), None);
     worker.deliver(&gateway);
-    until("it is sent", async || gateway.ledger.open_messages(&[worker.instance], 1).await.unwrap().is_empty().then_some(())).await;
+    until("it is sent", async || {
+        gateway.ledger.open_messages(&[worker.instance], 1).await.unwrap().is_empty().then_some(())
+    })
+    .await;
     let again = gateway.post_once(&path, &tenant.key, "order-42", text("Hello")).await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!(again.header("location"), first.header("location"));
@@ -155,7 +158,8 @@ async fn a_caller_that_hangs_up_finds_its_answer() {
     let path = format!("/v1/instances/{instance}/connect");
     let worker = Worker::own(&gateway, &tenant.id, &instance).await;
     // Nobody serves yet: the request waits for its owner, and the caller loses patience.
-    let hung_up = tokio::time::timeout(std::time::Duration::from_millis(200), gateway.post_once(&path, &tenant.key, "k", json!({})));
+    let hung_up =
+        tokio::time::timeout(std::time::Duration::from_millis(200), gateway.post_once(&path, &tenant.key, "k", json!({})));
     assert!(hung_up.await.is_err());
     let asked = worker.answer(&gateway);
     let answer = gateway.post_once(&path, &tenant.key, "k", json!({})).await;

@@ -42,7 +42,9 @@ async fn lists_are_filtered_and_cut() {
         let body = json!({"name": format!("n{n}"), "metadata": {"parity": if n % 2 == 0 { "even" } else { "odd" }}});
         gateway.post("/v1/instances", key, body).await.is(201);
     }
-    let count = async |query: &str| gateway.get(&format!("/v1/instances?{query}"), key).await.is(200)["data"].as_array().unwrap().len();
+    let count = async |query: &str| {
+        gateway.get(&format!("/v1/instances?{query}"), key).await.is(200)["data"].as_array().unwrap().len()
+    };
     assert_eq!(count("metadata.parity=even").await, 3);
     assert_eq!(count("metadata.parity=even&name=n2").await, 1);
     assert_eq!(count("metadata.parity=%27%3B+DROP+TABLE+instances%3B").await, 0);
@@ -90,7 +92,10 @@ async fn pairing_by_qr() {
     let waiting = gateway.get(&path, key).await;
     assert_eq!(waiting.header("cache-control"), Some("no-store"));
     let waiting = waiting.is(200);
-    assert_eq!((&waiting["state"], &waiting["qr"], &waiting["code"]), (&json!("waiting"), &json!("2@abc,def"), &Value::Null));
+    assert_eq!(
+        (&waiting["state"], &waiting["qr"], &waiting["code"]),
+        (&json!("waiting"), &json!("2@abc,def"), &Value::Null)
+    );
     let png = gateway.get(&format!("{path}/qr.png"), key).await;
     assert_eq!((png.status.as_u16(), png.header("content-type")), (200, Some("image/png")));
     assert!(png.body.starts_with(b"\x89PNG"));
@@ -100,7 +105,10 @@ async fn pairing_by_qr() {
     gateway.delete(&path, key).await.is(204);
     assert_eq!(gateway.get(&path, key).await.is(200)["state"], "cancelled");
 
-    gateway.post(&path, key, json!({"method": "code", "phone": "628123"})).await.is_problem(422, "pairing_method_unavailable");
+    gateway
+        .post(&path, key, json!({"method": "code", "phone": "628123"}))
+        .await
+        .is_problem(422, "pairing_method_unavailable");
     gateway.post(&path, key, json!({"method": "telepathy"})).await.is_problem(422, "invalid_request");
 }
 
@@ -116,7 +124,10 @@ async fn transitions_are_the_owners() {
         assert_eq!(body, json!({"id": instance, "state": "created", "wait_for": state}));
     }
     gateway.call("POST", &format!("/v1/instances/{instance}/restart"), key, &[], "").await.is_problem(409, "not_paired");
-    gateway.call("GET", &format!("/v1/instances/{instance}/restart"), key, &[], "").await.is_problem(405, "method_not_allowed");
+    gateway
+        .call("GET", &format!("/v1/instances/{instance}/restart"), key, &[], "")
+        .await
+        .is_problem(405, "method_not_allowed");
     assert_eq!(asked.load(Ordering::SeqCst), 4);
     gateway.delete(&format!("/v1/instances/{instance}"), key).await.is(204);
     until("the owner is told of the deletion", async || (asked.load(Ordering::SeqCst) == 5).then_some(())).await;
@@ -155,7 +166,10 @@ async fn an_online_instance_shows_what_is_measured() {
     let worker = Worker::own(&gateway, &tenant.id, &instance).await;
     worker.pair("628123456").await;
     let shown = gateway.get(&path, &tenant.key).await.is(200);
-    assert_eq!((&shown["state"], &shown["phone"], &shown["health"]["rtt_ms"]), (&json!("online"), &json!("628123456"), &Value::Null));
+    assert_eq!(
+        (&shown["state"], &shown["phone"], &shown["health"]["rtt_ms"]),
+        (&json!("online"), &json!("628123456"), &Value::Null)
+    );
     worker.answer(&gateway);
     let health = gateway.get(&path, &tenant.key).await.is(200)["health"].clone();
     assert_eq!((&health["rtt_ms"], &health["status"], &health["reason"]), (&json!(42), &json!("degraded"), &json!("store")));

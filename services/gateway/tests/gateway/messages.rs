@@ -80,7 +80,9 @@ async fn wait_sent_gives_up_when_the_time_is_up() {
     let sent = gateway.post(&format!("{path}?wait=sent&timeout=0.3"), &tenant.key, text("Hello")).await.is(202);
     assert_eq!(sent["status"], "queued");
     assert!((Duration::from_millis(300)..Duration::from_secs(5)).contains(&started.elapsed()));
-    for query in ["wait=delivered", "wait=sent&timeout=31", "wait=sent&timeout=-1", "wait=sent&timeout=NaN", "wait=sent&wait=sent"] {
+    for query in
+        ["wait=delivered", "wait=sent&timeout=31", "wait=sent&timeout=-1", "wait=sent&timeout=NaN", "wait=sent&wait=sent"]
+    {
         gateway.post(&format!("{path}?{query}"), &tenant.key, text("Hello")).await.is_problem(422, "invalid_request");
     }
 }
@@ -91,7 +93,8 @@ async fn wait_sent_finds_without_a_ring_and_shows_failures() {
     let (tenant, worker, path) = online(&gateway).await;
     let path = format!("{path}?wait=sent");
     let (answer, ()) = tokio::join!(gateway.post(&path, &tenant.key, text("Hello")), async {
-        let open = until("it is queued", async || gateway.ledger.open_messages(&[worker.instance], 1).await.unwrap().pop()).await;
+        let open =
+            until("it is queued", async || gateway.ledger.open_messages(&[worker.instance], 1).await.unwrap().pop()).await;
         let (message, at) = (open.message.id, Timestamp::default());
         worker.commit(Op::Fail { message, reason: warren_domain::FailureReason::NotOnWhatsapp, at }).await;
     });
@@ -144,7 +147,9 @@ async fn inbound_and_outbound_are_one_list() {
     let (tenant, worker, path) = online(&gateway).await;
     let received = worker.receive("Hi").await.to_string();
     let sent = gateway.post(&path, &tenant.key, text("Hello")).await.is(202);
-    let list = async |query: &str| gateway.get(&format!("{path}?{query}"), &tenant.key).await.is(200)["data"].as_array().unwrap().clone();
+    let list = async |query: &str| {
+        gateway.get(&format!("{path}?{query}"), &tenant.key).await.is(200)["data"].as_array().unwrap().clone()
+    };
     let all = list("").await;
     assert_eq!((&all[0]["id"], &all[1]["id"]), (&sent["id"], &json!(received)));
     assert_eq!((&all[1]["direction"], &all[1]["from"]["pn"]), (&json!("inbound"), &json!("628999@s.whatsapp.net")));
@@ -158,10 +163,17 @@ async fn inbound_and_outbound_are_one_list() {
     assert_eq!(older[0]["id"], received);
     gateway.get(&format!("{path}?status=lost"), &tenant.key).await.is_problem(422, "invalid_request");
 
-    let found = gateway.post(&format!("{path}/lookup"), &tenant.key, json!({"whatsapp_id": sent["whatsapp_id"]})).await.is(200);
+    let found =
+        gateway.post(&format!("{path}/lookup"), &tenant.key, json!({"whatsapp_id": sent["whatsapp_id"]})).await.is(200);
     assert_eq!(found["data"], json!([sent]));
-    assert_eq!(gateway.post(&format!("{path}/lookup"), &tenant.key, json!({"whatsapp_id": "3EB0"})).await.is(200)["data"], json!([]));
-    gateway.post(&format!("{path}/lookup"), &tenant.key, json!({"whatsapp_id": ""})).await.is_problem(422, "invalid_request");
+    assert_eq!(
+        gateway.post(&format!("{path}/lookup"), &tenant.key, json!({"whatsapp_id": "3EB0"})).await.is(200)["data"],
+        json!([])
+    );
+    gateway
+        .post(&format!("{path}/lookup"), &tenant.key, json!({"whatsapp_id": ""}))
+        .await
+        .is_problem(422, "invalid_request");
 }
 
 #[tokio::test]
@@ -170,7 +182,9 @@ async fn a_status_climbs() {
     let (tenant, worker, path) = online(&gateway).await;
     worker.deliver(&gateway);
     let sent = gateway.post(&format!("{path}?wait=sent"), &tenant.key, text("Hello")).await.is(200);
-    for (status, name) in [(MessageStatus::Delivered, "delivered"), (MessageStatus::Read, "read"), (MessageStatus::Played, "played")] {
+    for (status, name) in
+        [(MessageStatus::Delivered, "delivered"), (MessageStatus::Read, "read"), (MessageStatus::Played, "played")]
+    {
         let whatsapp_ids = vec![sent["whatsapp_id"].as_str().unwrap().to_owned()];
         worker.commit(Op::Receipt(ReceiptTarget { whatsapp_ids, status, at: Timestamp::default() })).await;
         let shown = gateway.get(&format!("/v1/messages/{}", sent["id"].as_str().unwrap()), &tenant.key).await.is(200);

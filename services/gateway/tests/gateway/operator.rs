@@ -25,7 +25,8 @@ async fn tenants_are_made_listed_changed_and_deleted() {
     }
     let first = gateway.get("/v1/tenants?limit=3", admin).await.is(200);
     assert_eq!(first["data"].as_array().unwrap().len(), 3);
-    let rest = gateway.get(&format!("/v1/tenants?limit=3&cursor={}", first["next_cursor"].as_str().unwrap()), admin).await.is(200);
+    let rest =
+        gateway.get(&format!("/v1/tenants?limit=3&cursor={}", first["next_cursor"].as_str().unwrap()), admin).await.is(200);
     assert_eq!((rest["data"].as_array().unwrap().len(), &rest["next_cursor"]), (1, &Value::Null));
 
     gateway.delete(&location, admin).await.is(204);
@@ -69,7 +70,10 @@ async fn a_key_is_shown_once() {
 
     gateway.post(&keys, admin, json!({"name": "x", "scopes": []})).await.is_problem(422, "invalid_request");
     gateway.post(&keys, admin, json!({"name": "x", "scopes": ["root"]})).await.is_problem(422, "invalid_request");
-    gateway.post(&keys, admin, json!({"name": "x", "expires_at": "2001-01-01T00:00:00Z"})).await.is_problem(422, "invalid_request");
+    gateway
+        .post(&keys, admin, json!({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}))
+        .await
+        .is_problem(422, "invalid_request");
     let nobody = warren_domain::TenantId::generate();
     gateway.post(&format!("/v1/tenants/{nobody}/keys"), admin, json!({"name": "x"})).await.is_problem(404, "not_found");
     gateway.get(&format!("/v1/tenants/{nobody}/keys"), admin).await.is_problem(404, "not_found");
@@ -80,9 +84,14 @@ async fn the_operators_routes_do_not_exist_for_tenants() {
     let gateway = Gateway::start().await;
     let tenant = gateway.tenant().await;
     let own = format!("/v1/tenants/{}", tenant.id);
-    for (method, path) in
-        [("GET", "/v1/tenants"), ("POST", "/v1/tenants"), ("GET", &own), ("PATCH", &own), ("DELETE", &own), ("GET", &format!("{own}/keys"))]
-    {
+    for (method, path) in [
+        ("GET", "/v1/tenants"),
+        ("POST", "/v1/tenants"),
+        ("GET", &own),
+        ("PATCH", &own),
+        ("DELETE", &own),
+        ("GET", &format!("{own}/keys")),
+    ] {
         gateway.call(method, path, &tenant.key, &[], "{}").await.is_problem(404, "not_found");
         gateway.call(method, path, "", &[], "{}").await.is_problem(401, "unauthenticated");
     }

@@ -125,7 +125,10 @@ async fn the_log_is_read_in_stretches() {
     }
     let other = gateway.tenant().await;
     assert_eq!(gateway.get("/v1/events", &other.key).await.is(200)["data"], json!([]));
-    gateway.get(&format!("/v1/events?after={}", events[0]["id"].as_str().unwrap()), &other.key).await.is_problem(410, "cursor_expired");
+    gateway
+        .get(&format!("/v1/events?after={}", events[0]["id"].as_str().unwrap()), &other.key)
+        .await
+        .is_problem(410, "cursor_expired");
 }
 
 #[tokio::test]
@@ -211,7 +214,12 @@ async fn many_listeners_miss_nothing_under_load() {
                 if expected == cut_at {
                     // Loses its connection now and then, and resumes.
                     cut_at += 700;
-                    socket = listen(&gateway, &tenant, &format!("type=message.received&after={}", event["cursor"].as_str().unwrap())).await;
+                    socket = listen(
+                        &gateway,
+                        &tenant,
+                        &format!("type=message.received&after={}", event["cursor"].as_str().unwrap()),
+                    )
+                    .await;
                 }
             }
         }));
@@ -232,7 +240,13 @@ async fn ephemeral_events_have_no_place() {
     assert_eq!(socket.event().await["seq"], 2);
     let id: warren_domain::TenantId = tenant.id.parse().unwrap();
     let data = Map::from_iter([("qr".to_owned(), json!("2@abc"))]);
-    let event = Ephemeral { kind: EventType::PairingQr, tenant: id, instance: worker.instance, occurred_at: Timestamp::default(), data };
+    let event = Ephemeral {
+        kind: EventType::PairingQr,
+        tenant: id,
+        instance: worker.instance,
+        occurred_at: Timestamp::default(),
+        data,
+    };
     let event = Arc::new(event);
     // The tail may still be starting: ephemeral events may be dropped.
     let heard = loop {

@@ -21,7 +21,9 @@ async fn row_67_no_wrong_and_used_credentials() {
     let (status, body) = refused(open(&gateway, &format!("token={}", tenant.key), &[]).await);
     assert_eq!((status, &body["code"]), (401, &json!("credentials_in_url")));
 
-    let ticket = async || gateway.post("/v1/events/tickets", &tenant.key, json!({})).await.is(201)["ticket"].as_str().unwrap().to_owned();
+    let ticket = async || {
+        gateway.post("/v1/events/tickets", &tenant.key, json!({})).await.is(201)["ticket"].as_str().unwrap().to_owned()
+    };
     let good = ticket().await;
     // Used on another gateway than the one that made it.
     let second = gateway.beside(Options::default()).await;
@@ -47,7 +49,8 @@ async fn a_ticket_is_good_for_one_of_many_at_once() {
     let second = gateway.beside(Options::default()).await;
     let made = gateway.post_once("/v1/events/tickets", &tenant.key, "k", json!({})).await.is(201);
     let query = format!("ticket={}", made["ticket"].as_str().unwrap());
-    let opened = futures::future::join_all((0..10).map(|n| open(if n % 2 == 0 { &gateway } else { &second }, &query, &[]))).await;
+    let opened =
+        futures::future::join_all((0..10).map(|n| open(if n % 2 == 0 { &gateway } else { &second }, &query, &[]))).await;
     assert_eq!(opened.iter().filter(|result| result.is_ok()).count(), 1);
     let again = gateway.post_once("/v1/events/tickets", &tenant.key, "k", json!({})).await.is(201);
     assert_eq!(again["ticket"], json!(null));
@@ -58,7 +61,9 @@ async fn row_68_foreign_pages() {
     let options = Options { allowed_origins: vec!["https://app.example.com".into()], ..Options::default() };
     let gateway = Gateway::with(options).await;
     let (tenant, ..) = online(&gateway).await;
-    let from = async |origin: &str| open(&gateway, "", &[("x-api-key", &tenant.key), ("origin", origin), ("cookie", "session=x")]).await;
+    let from = async |origin: &str| {
+        open(&gateway, "", &[("x-api-key", &tenant.key), ("origin", origin), ("cookie", "session=x")]).await
+    };
     let (status, body) = refused(from("https://evil.example").await);
     assert_eq!((status, &body["code"]), (403, &json!("origin_not_allowed")));
     from("https://app.example.com").await.unwrap();

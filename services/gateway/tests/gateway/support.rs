@@ -172,9 +172,17 @@ impl Gateway {
         answer
     }
 
-    pub(crate) async fn call(&self, method: &str, path: &str, key: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
         let body = body.into();
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path).header(HOST, "warren");
+        let mut request =
+            Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path).header(HOST, "warren");
         if !key.is_empty() {
             request = request.header(AUTHORIZATION, format!("Bearer {key}"));
         }
@@ -209,7 +217,8 @@ impl Gateway {
 
     /// A new tenant with a key that may do everything.
     pub(crate) async fn tenant(&self) -> Tenant {
-        let id = self.post("/v1/tenants", &self.admin, json!({"name": "Acme"})).await.is(201)["id"].as_str().unwrap().to_owned();
+        let id =
+            self.post("/v1/tenants", &self.admin, json!({"name": "Acme"})).await.is(201)["id"].as_str().unwrap().to_owned();
         let key = self.key(&id, json!({"name": "all"})).await;
         Tenant { id, key }
     }

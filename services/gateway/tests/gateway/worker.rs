@@ -7,8 +7,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 use warren_domain::{
-    Direction, Epoch, Fence, HealthStatus, InstanceId, InstanceState, Message, MessageId, MessageStatus, Person, Shard, ShardCount, TenantId,
-    Timestamp,
+    Direction, Epoch, Fence, HealthStatus, InstanceId, InstanceState, Message, MessageId, MessageStatus, Person, Shard,
+    ShardCount, TenantId, Timestamp,
     event::NewEvent,
     instance::Account,
     message::{Content, Text, Times},
@@ -74,7 +74,11 @@ impl Worker {
             direction: Direction::Inbound,
             whatsapp_id: MessageId::generate().to_string().to_uppercase(),
             chat: "628999@s.whatsapp.net".into(),
-            author: Some(Person { jid: "628999:3@s.whatsapp.net".into(), pn: Some("628999@s.whatsapp.net".into()), ..Person::default() }),
+            author: Some(Person {
+                jid: "628999:3@s.whatsapp.net".into(),
+                pn: Some("628999@s.whatsapp.net".into()),
+                ..Person::default()
+            }),
             content: Content::Text { text: Text { body: body.to_owned() } },
             quoted: None,
             status: MessageStatus::Delivered,

@@ -6,7 +6,7 @@ use crate::{history, stage};
 use serde_json::json;
 use std::time::Duration;
 use warren_swarm::Report;
-use warren_testkit::{Stage, eventually};
+use warren_testkit::{Api, Options, Stage, eventually};
 
 /// Texts in each direction.
 const TEXTS: usize = 20;
@@ -18,8 +18,7 @@ const REACHED: Duration = Duration::from_secs(60);
 async fn survives(point: &str) {
     let mut stage = stage().await;
     let mut traffic = Traffic::begin(&stage, PEOPLE).await;
-    stage.restart_with(|options| options.fault(point)).await.unwrap();
-    online_or_gone(&mut stage, &traffic).await;
+    restart_faulty(&mut stage, &traffic, |options| options.fault(point)).await;
     load(&mut stage, &mut traffic).await;
     sound_after(point, stage, traffic).await;
 }
@@ -49,17 +48,27 @@ async fn sound_after(point: &str, mut stage: Stage, mut traffic: Traffic) {
     assert!(report.violations.is_empty(), "{point}: {report}");
 }
 
-/// So that the load is live traffic and no backlog; some points are reached before.
-pub(crate) async fn online_or_gone(stage: &mut Stage, traffic: &Traffic) {
+/// Starts again with a fault or a mutation, and waits until it is online, so that the load is live traffic and no backlog; or
+/// died, as some points are reached before.
+pub(crate) async fn restart_faulty(stage: &mut Stage, traffic: &Traffic, change: impl FnOnce(Options) -> Options) {
+    let id = &traffic.instance.id;
+    let logins = logins(&stage.api, id).await.unwrap();
+    stage.restart_with(change).await.unwrap();
     let (api, warren) = (stage.api.clone(), &mut stage.warren);
     eventually("it is online, or died", REACHED, async || {
         if !warren.is_running() {
             return Ok(Some(()));
         }
-        Ok((api.instance(&traffic.instance.id).await?.state == "online").then_some(()))
+        Ok((self::logins(&api, id).await? > logins).then_some(()))
     })
     .await
     .unwrap();
+}
+
+/// How often it came online: the state alone may be from before the restart.
+async fn logins(api: &Api, instance: &str) -> anyhow::Result<usize> {
+    let log = api.events(instance).await?;
+    Ok(log.iter().filter(|event| event.kind == "instance.state_changed" && event.text("/state") == "online").count())
 }
 
 /// Everybody writes, the instance writes to everybody: until all is accepted or the process is gone.
@@ -90,6 +99,7 @@ fault_points! {
     killed_at_outbound_claimed: survives "outbound.claimed:4",
     killed_at_outbound_on_wire: survives "outbound.on_wire:30",
     killed_at_outbound_acked: survives "outbound.acked:4",
+    killed_at_session_flushed: survives "session.flushed:6",
     killed_at_inbound_pending_stored: survives "inbound.pending_stored:2",
     killed_at_inbound_before_commit: survives "inbound.before_commit:2",
     killed_at_inbound_committed: survives "inbound.committed:2",

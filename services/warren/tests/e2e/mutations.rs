@@ -1,7 +1,7 @@
 //! A checker that cannot fail is worth nothing: with one protection switched off, the scenario that needs it must be
 //! reported as a violation.
 
-use crate::faults::{load, online_or_gone};
+use crate::faults::{load, restart_faulty};
 use crate::store::{database, messages_while_locked};
 use crate::traffic::Traffic;
 use crate::{binary, history};
@@ -10,6 +10,9 @@ use serde_json::json;
 use std::time::Duration;
 use warren_swarm::{Invariant, Report};
 use warren_testkit::{Draft, PATIENCE, Stage, eventually};
+
+/// What is lost does not come, however long it is waited for.
+const LOST: Duration = Duration::from_secs(20);
 
 async fn mutated(name: &str) -> Stage {
     Stage::start_with(binary(), |options| options.mutation(name)).await.unwrap()
@@ -27,6 +30,7 @@ async fn reported(stage: &Stage, traffic: &Traffic) -> Vec<Invariant> {
 async fn store_errors_at_once_is_caught() {
     let stage = mutated("store_errors_at_once").await;
     let mut traffic = Traffic::begin(&stage, 4).await;
+    traffic.patience = LOST;
     messages_while_locked(&stage, &traffic).await;
     traffic.write_all(&stage, 1).await;
     stage.simulator.happen(&traffic.instance.phone, "drop", json!({})).await.unwrap();
@@ -41,12 +45,12 @@ async fn ack_before_commit_is_caught() {
     let mut stage = crate::stage().await;
     let mut traffic = Traffic::begin(&stage, 4).await;
     let dying = |options: warren_testkit::Options| options.mutation("ack_before_commit").fault("inbound.before_commit");
-    stage.restart_with(dying).await.unwrap();
-    online_or_gone(&mut stage, &traffic).await;
+    restart_faulty(&mut stage, &traffic, dying).await;
     load(&mut stage, &mut traffic).await;
     stage.warren.died(PATIENCE).await.unwrap();
     stage.restart().await.unwrap();
     traffic.send(&stage).await;
+    traffic.patience = LOST;
     traffic.settle(&stage).await;
     assert!(reported(&stage, &traffic).await.contains(&Invariant::I4));
 }
@@ -56,7 +60,7 @@ async fn ack_before_commit_is_caught() {
 async fn re_encrypt_on_resend_is_caught() {
     let mut stage = crate::stage().await;
     let mut traffic = Traffic::begin(&stage, 4).await;
-    stage.restart_with(|options| options.fault("outbound.acked:4")).await.unwrap();
+    restart_faulty(&mut stage, &traffic, |options| options.fault("outbound.acked:4")).await;
     load(&mut stage, &mut traffic).await;
     stage.warren.died(PATIENCE).await.unwrap();
     let mutate = |mut options: warren_testkit::Options| {

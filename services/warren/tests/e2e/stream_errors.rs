@@ -123,10 +123,13 @@ async fn a_ban_for_a_time_is_shown_and_waited_out() {
 async fn an_ack_that_never_comes_rebuilds_the_connection() {
     let stage = stage().await;
     let instance = stage.pair("a").await.unwrap();
-    let person = stage.simulator.person(json!({})).await.unwrap();
+    // A receipt would say that the server took it.
+    let person = stage.simulator.person(json!({"auto_receipt": false})).await.unwrap();
     stage.simulator.happen(&instance.phone, "trouble", json!({"withhold_acks": 1})).await.unwrap();
     let message = stage.api.send(&instance.id, &Draft::text(&person.phone, "heard?")).await.unwrap();
     stage.status(&message.id, "sent").await.unwrap();
+    let truth = stage.simulator.ground_truth(&instance.phone).await.unwrap();
+    assert_eq!(truth.accepted.iter().map(|taken| (taken.copies, taken.distinct_stanzas)).collect::<Vec<_>>(), [(2, 1)]);
     let inbox = stage.simulator.inbox(&person.phone, &instance.phone).await.unwrap();
     assert_eq!(inbox.messages.iter().map(|message| message.surfaced).collect::<Vec<_>>(), [1]);
     assert_eq!(inbox.retries_sent, 0);

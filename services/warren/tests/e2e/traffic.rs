@@ -29,6 +29,8 @@ pub(crate) struct Traffic {
     pub(crate) sends: Vec<Sent>,
     /// Probes sent after the fault: what they are, and whether they were read.
     pub(crate) probes: Vec<(String, bool)>,
+    /// How long everything under way may take to settle. A test in which something is lost on purpose waits less.
+    pub(crate) patience: Duration,
 }
 
 impl Traffic {
@@ -41,7 +43,7 @@ impl Traffic {
         for number in 0..people {
             made.push(stage.simulator.person(json!({"auto_receipt": number % 2 == 0})).await.unwrap());
         }
-        let mut traffic = Self { instance, people: made, sends: Vec::new(), probes: Vec::new() };
+        let mut traffic = Self { instance, people: made, sends: Vec::new(), probes: Vec::new(), patience: SETTLE };
         let known: Vec<_> = traffic.people.iter().take(people / 2).cloned().collect();
         for person in &known {
             traffic.plan(&person.phone, "hello");
@@ -99,7 +101,7 @@ impl Traffic {
     /// Waits until nothing is open: every send has ended, everything on its way to the instance is in its log. When the
     /// deadline passes, the checkers tell what is missing.
     pub(crate) async fn settle(&self, stage: &Stage) {
-        let settled = eventually("everything settled", SETTLE, async || {
+        let settled = eventually("everything settled", self.patience, async || {
             for send in self.sends.iter().filter_map(|send| send.accepted.as_ref()) {
                 let now = stage.api.message(&send.id).await?;
                 anyhow::ensure!(!matches!(now.status.as_str(), "queued" | "handed"), "a send is {}", now.status);

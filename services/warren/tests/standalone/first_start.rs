@@ -78,7 +78,11 @@ fn the_printed_lines_work_as_they_stand() {
     let shell = Command::new("timeout").args([&limit, "sh", "-c", &script]).stdin(Stdio::null()).output().unwrap();
     let output = text(&shell.stdout);
     assert!(shell.status.success(), "{output}{}", text(&shell.stderr));
-    assert!(output.contains(r#""status":"sent""#) || output.contains(r#""status":"delivered""#), "{output}\n{}", running.errors());
+    assert!(
+        output.contains(r#""status":"sent""#) || output.contains(r#""status":"delivered""#),
+        "{output}\n{}",
+        running.errors()
+    );
     assert!(output.contains("Hello"), "{output}");
     running.stop();
 }

@@ -39,7 +39,9 @@ fn health_and_metrics_are_on_their_own_port() {
     let (status, metrics) = get(&admin, "/metrics", None);
     let metrics = metrics.as_str().unwrap();
     assert_eq!(status, 200);
-    for name in ["warren_build_info{", "warren_commit_seconds_count", "warren_commit_batch_items_count", "warren_shards_owned 1024"] {
+    for name in
+        ["warren_build_info{", "warren_commit_seconds_count", "warren_commit_batch_items_count", "warren_shards_owned 1024"]
+    {
         until(name, || get(&admin, "/metrics", None).1.as_str()?.contains(name).then_some(()));
     }
     assert!(metrics.contains("process_resident_memory_bytes"));

@@ -59,8 +59,7 @@ impl Link {
     pub(crate) async fn start(shared: &Arc<Shared>, parts: LinkParts) -> Result<Self> {
         let LinkParts { tenant, instance, owner, data_key, device } = parts;
         let tasks = ClientTasks::default();
-        let gate =
-            SendGate::new(owner.clone(), tenant, instance, shared.ports.ledger.clone(), shared.ports.clock.clone());
+        let gate = SendGate::new(owner.clone(), tenant, instance, shared.ports.ledger.clone(), shared.ports.clock.clone());
         let (store, poisoned) = SessionStore::new(SessionParts {
             owner,
             tenant,

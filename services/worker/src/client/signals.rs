@@ -151,7 +151,7 @@ fn read(event: &Event) -> Option<Signal> {
         Event::TemporaryBan(ban) => {
             // A negative span is none.
             Signal::Banned { expires_in: ban.expire.to_std().unwrap_or_default() }
-        },
+        }
         Event::ConnectFailure(failure) => Signal::Failure(failure.reason),
         Event::ClientOutdated(_) => Signal::Failure(ConnectFailureReason::ClientOutdated),
         _ => return None,

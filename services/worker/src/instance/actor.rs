@@ -119,6 +119,12 @@ impl Actor {
 
     /// One connection from its turn to its end.
     async fn connect_once(&mut self) -> ControlFlow<()> {
+        // What the last owner left says `online`; it is not, and waiting for its turn may take long.
+        if self.instance.state == InstanceState::Online
+            && let Err(error) = self.set_state(InstanceState::Connecting, Some("restart")).await
+        {
+            tracing::warn!(instance = %self.instance.id, %error, "the state could not be set");
+        }
         let Some(permit) = self.wait_turn().await? else { return ControlFlow::Continue(()) };
         match self.open_link().await {
             Ok(link) => {
@@ -271,11 +277,7 @@ impl Actor {
     }
 
     /// Carries out a command that ended a connection, or came while there was none.
-    pub(super) async fn obey(
-        &mut self,
-        action: Action,
-        reply: tokio::sync::oneshot::Sender<Reply>,
-    ) -> ControlFlow<()> {
+    pub(super) async fn obey(&mut self, action: Action, reply: tokio::sync::oneshot::Sender<Reply>) -> ControlFlow<()> {
         match self.carry_out(action).await {
             Ok(flow) => {
                 let _ = reply.send(Reply::Accepted);

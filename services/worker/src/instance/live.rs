@@ -155,12 +155,17 @@ impl<'a> Live<'a> {
 
     fn poisoned(&self) -> Round {
         let reason = (*self.link.poisoned.borrow())?;
-        self.actor.shared.metrics.poisoned.with_label_values(&[match reason {
-            crate::session::Poison::OwnershipLost => "ownership_lost",
-            crate::session::Poison::LedgerBehind => "ledger_behind",
-            crate::session::Poison::Timeout => "timeout",
-            crate::session::Poison::Refused => "refused",
-        }]).inc();
+        self.actor
+            .shared
+            .metrics
+            .poisoned
+            .with_label_values(&[match reason {
+                crate::session::Poison::OwnershipLost => "ownership_lost",
+                crate::session::Poison::LedgerBehind => "ledger_behind",
+                crate::session::Poison::Timeout => "timeout",
+                crate::session::Poison::Refused => "refused",
+            }])
+            .inc();
         Some(LiveEnd::Ended(Ending::Poisoned(reason)))
     }
 

@@ -2,7 +2,10 @@
 
 use super::actor::{Actor, Intent};
 use serde_json::json;
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use wacore_binary::Jid;
 use warren_domain::{
     InstanceState, Result,

@@ -1,9 +1,6 @@
 //! What follows when a connection ends: one table.
 
-use crate::{
-    client::LogoutCause,
-    session::Poison,
-};
+use crate::{client::LogoutCause, session::Poison};
 use std::time::Duration;
 use wacore::types::events::ConnectFailureReason;
 

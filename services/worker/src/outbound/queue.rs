@@ -77,12 +77,8 @@ impl Queue {
             if self.in_flight.contains_key(&row.message.whatsapp_id) || self.paused.contains_key(name) {
                 continue;
             }
-            let link = LinkState {
-                epoch,
-                drained,
-                awaiting_ack: false,
-                stanza_dead: self.dead_stanzas.contains(&row.message.id),
-            };
+            let link =
+                LinkState { epoch, drained, awaiting_ack: false, stanza_dead: self.dead_stanzas.contains(&row.message.id) };
             match decide(state(row, now), link) {
                 Step::Wait | Step::Settled => {}
                 step => ready.push(Next { row: row.clone(), step }),

@@ -1,7 +1,11 @@
 //! One send: the stanza is claimed and stored before it leaves, whichever way it is sent.
 
 use super::content;
-use crate::{owner::Owner, session::SessionStore, transport::{Armed, SendGate}};
+use crate::{
+    owner::Owner,
+    session::SessionStore,
+    transport::{Armed, SendGate},
+};
 use std::{str::FromStr, sync::Arc};
 use wacore_binary::Jid;
 use warren_domain::{message::Outbound, time::Clock};
@@ -67,7 +71,8 @@ impl Sender {
     /// Repeats the stored stanza: claims it for this epoch, then sends exactly its bytes.
     pub(crate) async fn resend(&self, row: &Outbound) -> Sent {
         let Some(stanza) = row.stanza.clone() else { return Sent::NotMine };
-        let claim = Op::Claim { message: row.message.id, stanza: stanza.clone(), replace_stanza: false, at: self.clock.now() };
+        let claim =
+            Op::Claim { message: row.message.id, stanza: stanza.clone(), replace_stanza: false, at: self.clock.now() };
         let write =
             Write { fence: self.owner.fence(), tenant: row.message.tenant, instance: row.message.instance, op: claim };
         match self.ledger.commit(vec![write]).await.pop() {

@@ -214,8 +214,7 @@ impl ProtocolStore for SessionStore {
     async fn store_received_tc_token(&self, jid: &str, token: &[u8], token_timestamp: i64) -> Result<()> {
         let _guard = self.token_lock.lock().await;
         let old = self.token(jid).await?;
-        let stored_is_newer =
-            old.as_ref().is_some_and(|old| !old.token.is_empty() && token_timestamp < old.token_timestamp);
+        let stored_is_newer = old.as_ref().is_some_and(|old| !old.token.is_empty() && token_timestamp < old.token_timestamp);
         if stored_is_newer {
             return Ok(());
         }

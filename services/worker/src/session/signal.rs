@@ -3,12 +3,16 @@
 use super::{SessionStore, keys};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use wacore::store::{
     error::{Result, StoreError},
     traits::SignalStore,
 };
 use warren_ports::ledger::{Op, RecordKind};
+
+/// How long a flush of sessions waits for the plaintext of what they decrypted. The library buffers it within microseconds;
+/// a flush is awaited once in 64 texts and otherwise runs behind them.
+const BUFFER_FIRST: Duration = Duration::from_millis(3);
 
 #[async_trait]
 impl SignalStore for SessionStore {
@@ -40,8 +44,13 @@ impl SignalStore for SessionStore {
     }
 
     async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
+        // A flush may carry the ratchet of a message that was decrypted this very moment and whose plaintext is about to be
+        // buffered: let that go into the lane first, else a crash between the two loses the message.
+        tokio::time::sleep(BUFFER_FIRST).await;
         let records = sessions.iter().map(|(address, session)| (keys::text(address), session.as_ref(), 0));
-        self.put_all(RecordKind::Session, records).await
+        self.put_all(RecordKind::Session, records).await?;
+        warren_runtime::fault::point("session.flushed");
+        Ok(())
     }
 
     async fn delete_session(&self, address: &str) -> Result<()> {
@@ -53,9 +62,7 @@ impl SignalStore for SessionStore {
         for kind in [RecordKind::Session, RecordKind::Identity] {
             for delimiter in ['@', ':'] {
                 let prefix = format!("{user}{delimiter}");
-                let found = self
-                    .read(|| self.ledger.records_with_prefix(self.instance, kind, prefix.as_bytes()))
-                    .await?;
+                let found = self.read(|| self.ledger.records_with_prefix(self.instance, kind, prefix.as_bytes())).await?;
                 if !found.is_empty() {
                     return Ok(true);
                 }

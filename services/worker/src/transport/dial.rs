@@ -24,9 +24,7 @@ impl Dialer {
         Ok(Self { factory: TokioWebSocketTransportFactory::new().with_url(url).with_connector(connector) })
     }
 
-    pub(crate) async fn dial(
-        &self,
-    ) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
+    pub(crate) async fn dial(&self) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
         self.factory.create_transport().await
     }
 }

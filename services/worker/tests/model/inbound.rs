@@ -84,7 +84,10 @@ enum Stage {
     Decrypted,
     Buffered,
     /// Two things are left, in either order.
-    Committed { acked: bool, deleted: bool },
+    Committed {
+        acked: bool,
+        deleted: bool,
+    },
 }
 
 /// One state of the world.
@@ -144,7 +147,13 @@ impl Model for Scope {
 
     fn init_states(&self) -> Vec<State> {
         vec![State {
-            ledger: Ledger { epoch: 0, ratchet: 0, pending: [Pending::Absent; MESSAGES], events: [0; MESSAGES], stale_landed: false },
+            ledger: Ledger {
+                epoch: 0,
+                ratchet: 0,
+                pending: [Pending::Absent; MESSAGES],
+                events: [0; MESSAGES],
+                stale_landed: false,
+            },
             workers: [Worker::Taking { epoch: 1, raised: false }, Worker::Down],
             orphans: [None; WORKERS],
             unacked: (1 << self.messages) - 1,

@@ -13,7 +13,11 @@ mod outbound;
 
 use outbound::{Mutation, Scope, properties};
 use stateright::{Checker, HasDiscoveries, Model};
-use std::{fmt::Debug, hash::Hash, time::{Duration, Instant}};
+use std::{
+    fmt::Debug,
+    hash::Hash,
+    time::{Duration, Instant},
+};
 use warren_domain::Delivery;
 
 /// Far more than any of these needs; an exploration that was cut short counts as failed.

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a contract suite reports by panicking")]
 
 use super::{LIMIT, until};
-use crate::bus::{Action, Bus, Command, Ephemeral, Listener, Pairing, PairingState, Reply, Request, RequestError, Ring, Topic};
+use crate::bus::{
+    Action, Bus, Command, Ephemeral, Listener, Pairing, PairingState, Reply, Request, RequestError, Ring, Topic,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -280,22 +282,26 @@ pub async fn a_closed_bus(subject: impl Subject) {
 #[macro_export]
 macro_rules! bus_contract {
     ($make:expr) => {
-        $crate::contract_tests!($crate::contract::bus, $make, [
-            a_request_is_answered,
-            requests_go_by_shard,
-            a_request_waits_for_a_server,
-            nobody_serves,
-            a_silent_server,
-            a_dropped_request_is_tried_again,
-            a_dropped_server_is_gone,
-            a_second_server_replaces_the_first,
-            a_full_server_queue,
-            a_ring_is_heard_by_topic,
-            listening_starts_now,
-            rings_keep_their_order,
-            a_slow_listener_missed_something,
-            ringing_for_nobody,
-            a_closed_bus,
-        ]);
+        $crate::contract_tests!(
+            $crate::contract::bus,
+            $make,
+            [
+                a_request_is_answered,
+                requests_go_by_shard,
+                a_request_waits_for_a_server,
+                nobody_serves,
+                a_silent_server,
+                a_dropped_request_is_tried_again,
+                a_dropped_server_is_gone,
+                a_second_server_replaces_the_first,
+                a_full_server_queue,
+                a_ring_is_heard_by_topic,
+                listening_starts_now,
+                rings_keep_their_order,
+                a_slow_listener_missed_something,
+                ringing_for_nobody,
+                a_closed_bus,
+            ]
+        );
     };
 }

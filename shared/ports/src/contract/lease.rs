@@ -57,11 +57,10 @@ pub async fn release_ends_it_at_once(leases: impl Leases) {
 #[macro_export]
 macro_rules! lease_contract {
     ($make:expr) => {
-        $crate::contract_tests!($crate::contract::lease, $make, [
-            lives_for_its_ttl,
-            renewing_extends,
-            belongs_to_one_incarnation,
-            release_ends_it_at_once,
-        ]);
+        $crate::contract_tests!(
+            $crate::contract::lease,
+            $make,
+            [lives_for_its_ttl, renewing_extends, belongs_to_one_incarnation, release_ends_it_at_once,]
+        );
     };
 }

@@ -22,8 +22,8 @@ use warren_domain::instance::Account;
 use warren_domain::message::{Content, Outbound, Text, Times};
 use warren_domain::tenant::Limits;
 use warren_domain::{
-    Delivery, Direction, Epoch, Fence, Health, Instance, InstanceId, InstanceState, Message, MessageId, MessageStatus, Person,
-    Shard, ShardCount, Tenant, TenantId, Timestamp,
+    Delivery, Direction, Epoch, Fence, Health, Instance, InstanceId, InstanceState, Message, MessageId, MessageStatus,
+    Person, Shard, ShardCount, Tenant, TenantId, Timestamp,
 };
 
 /// A ledger to test; whatever keeps it alive lives in it too. It has 1,024 shards and the machine's clock.

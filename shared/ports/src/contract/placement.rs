@@ -117,12 +117,16 @@ pub async fn reports_are_idempotent(placement: impl Placement) {
 #[macro_export]
 macro_rules! placement_contract {
     ($make:expr) => {
-        $crate::contract_tests!($crate::contract::placement, $make, [
-            shows_the_latest,
-            a_ledger_that_went_back_gets_higher_epochs,
-            no_epoch_ever_falls,
-            a_released_shard_vanishes,
-            reports_are_idempotent,
-        ]);
+        $crate::contract_tests!(
+            $crate::contract::placement,
+            $make,
+            [
+                shows_the_latest,
+                a_ledger_that_went_back_gets_higher_epochs,
+                no_epoch_ever_falls,
+                a_released_shard_vanishes,
+                reports_are_idempotent,
+            ]
+        );
     };
 }

@@ -126,8 +126,8 @@ pub enum Op {
         /// When.
         at: Timestamp,
     },
-    /// Raises outbound messages to a status, one event for each that rose (an open one that rises beyond `Sent` passes
-    /// through it, with its own event: a receipt may overtake the server's ack); drops the stanza from `Sent` on. `NoChange` if
+    /// Raises outbound messages to a status, one event for each step that each rose: receipts overtake each other and the
+    /// server's ack, and a message that was read was sent and delivered (`Played` passes `Read` too); drops the stanza from `Sent` on. `NoChange` if
     /// none rose (unknown ids, or already there). A failed message stays failed, except that one failed with
     /// `outcome_unknown` is raised too: the truth came late.
     Receipt(ReceiptTarget),

@@ -88,7 +88,12 @@ pub trait Messages: Send + Sync {
     /// The tenant's message with this id.
     async fn message(&self, tenant: TenantId, id: MessageId) -> Result<Option<Message>>;
     /// The tenant's messages of an instance with this WhatsApp id (ids are unique only per chat and author); at most 100.
-    async fn messages_by_whatsapp_id(&self, tenant: TenantId, instance: InstanceId, whatsapp_id: &str) -> Result<Vec<Message>>;
+    async fn messages_by_whatsapp_id(
+        &self,
+        tenant: TenantId,
+        instance: InstanceId,
+        whatsapp_id: &str,
+    ) -> Result<Vec<Message>>;
     /// Up to `limit` of the tenant's messages of an instance, newest first, older than `before`.
     async fn messages(
         &self,

@@ -147,7 +147,8 @@ fn file(named: Option<&Path>) -> Result<Option<(String, String)>, Error> {
 fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let opened = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let read = opened.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    let read =
+        opened.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
     if read as u64 > LARGEST_FILE {
         return Err(format!("is larger than {LARGEST_FILE} bytes"));
     }

@@ -12,6 +12,10 @@ use warren_ports::ledger::{Inbound, Outcome, ReceiptTarget};
 /// How many ids one receipt may name.
 const RECEIPT_IDS: usize = 1_000;
 
+/// What a message passes, in this order.
+const CLIMB: [MessageStatus; 4] =
+    [MessageStatus::Sent, MessageStatus::Delivered, MessageStatus::Read, MessageStatus::Played];
+
 /// What a claim asks for.
 pub(super) struct Claim<'a> {
     pub(super) message: MessageId,
@@ -90,12 +94,13 @@ pub(super) fn receipt(tx: &Tx<'_>, subject: Subject, target: &ReceiptTarget) -> 
     let mut rows = 0;
     for whatsapp_id in &target.whatsapp_ids {
         for mut message in raisable(tx, subject, whatsapp_id)?.into_iter().filter(|found| found.rises_to(target.status)) {
-            if message.status.is_open() && target.status != MessageStatus::Sent {
-                // A receipt that overtook the server's ack, or outlived it: it proves that the server took the message.
-                raise(tx, subject, &message, MessageStatus::Sent, target.at)?;
-                message.status = MessageStatus::Sent;
+            // A receipt that overtook another, or the server's ack, proves that the message got that far too.
+            for step in CLIMB.into_iter().filter(|step| step.rank() <= target.status.rank()) {
+                if message.rises_to(step) {
+                    raise(tx, subject, &message, step, target.at)?;
+                    message.status = step;
+                }
             }
-            raise(tx, subject, &message, target.status, target.at)?;
             rows += 1;
         }
     }

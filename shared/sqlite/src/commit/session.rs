@@ -26,9 +26,8 @@ pub(super) fn put(tx: &Tx<'_>, subject: Subject, records: &[Record]) -> Result<O
 }
 
 pub(super) fn mark(tx: &Tx<'_>, subject: Subject, kind: RecordKind, keys: &[Vec<u8>], mark: i64) -> Result<Outcome> {
-    let mut statement = tx
-        .conn
-        .prepare_cached("UPDATE session_records SET mark = ?4 WHERE instance_id = ?1 AND kind = ?2 AND key = ?3")?;
+    let mut statement =
+        tx.conn.prepare_cached("UPDATE session_records SET mark = ?4 WHERE instance_id = ?1 AND kind = ?2 AND key = ?3")?;
     let mut rows = 0;
     for key in keys {
         rows += statement.execute(params![subject.instance.as_bytes(), kind as u8, key, mark])?;

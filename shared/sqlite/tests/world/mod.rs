@@ -5,7 +5,9 @@
 use serde_json::Map;
 use warren_domain::instance::Account;
 use warren_domain::tenant::Limits;
-use warren_domain::{Epoch, Fence, Health, Instance, InstanceId, InstanceState, Shard, ShardCount, Tenant, TenantId, Timestamp};
+use warren_domain::{
+    Epoch, Fence, Health, Instance, InstanceId, InstanceState, Shard, ShardCount, Tenant, TenantId, Timestamp,
+};
 use warren_ports::ledger::{Instances, Op, Ownership, Record, RecordKind, Tenants, Write};
 use warren_sqlite::Sqlite;
 

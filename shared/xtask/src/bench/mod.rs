@@ -50,7 +50,8 @@ struct Row {
 pub(crate) fn run(options: &Options) -> Result<()> {
     Program::cargo(&["build", "--release", "-p", "warren", "-p", "warren-swarm"]).run()?;
     let bin = target().join("release");
-    let mut figures = json!({"machine": machine::describe(), "admission": "connects_per_second = 2000, connects_at_once = 64, no jitter"});
+    let mut figures =
+        json!({"machine": machine::describe(), "admission": "connects_per_second = 2000, connects_at_once = 64, no jitter"});
     println!("\n{}\nadmission for benchmarks: 2,000 connects a second, 64 at once, no jitter", machine::describe());
     let wants = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
     let mut rows = Vec::new();
@@ -89,9 +90,9 @@ fn idle(options: &Options, bin: &Path, figures: &mut Value) -> Result<Vec<Row>> 
     std::thread::sleep(Duration::from_secs(options.idle));
     let cpu = (machine::cpu_seconds(warren.pid())? - cpu) / options.idle as f64 / options.idle_instances as f64 * 1e6;
     let memory = machine::private_kib(warren.pid())?.saturating_sub(base) as f64 / options.idle_instances as f64;
-    let bare_memory = number(&bare["idle"]["private_kib_each"]);
-    let bare_cpu = number(&bare["idle"]["cpu_us_each_s"]);
-    figures["idle"] = json!({"bare": bare, "warren": {"private_kib_each": memory, "cpu_us_each_s": cpu}});
+    let bare_memory = number(&bare, "/idle/private_kib_each");
+    let bare_cpu = number(&bare, "/idle/cpu_us_each_s");
+    note(figures, "idle", json!({"bare": bare, "warren": {"private_kib_each": memory, "cpu_us_each_s": cpu}}));
     Ok(vec![
         Row {
             name: "1 private memory of an idle instance",
@@ -124,14 +125,18 @@ fn busy(options: &Options, bin: &Path, figures: &mut Value, send: bool, restart:
     let simulator = Simulator::start(bin)?;
     let mut warren = Standalone::start(bin, &simulator)?;
     let paired = warren.fleet(bin, options.instances)?;
-    figures["pairing"] = paired;
+    note(figures, "pairing", paired);
     if let Some(bare) = bare {
         rows.extend(sending(options, bin, &warren, bare, figures)?);
     }
     if restart {
         let first_start = Standalone::first_answer(bin, &simulator)?;
         let (answered, online) = warren.restart(options.instances)?;
-        figures["restart"] = json!({"empty_store_answers_s": first_start, "answers_s": answered, "all_online_s": online});
+        note(
+            figures,
+            "restart",
+            json!({"empty_store_answers_s": first_start, "answers_s": answered, "all_online_s": online}),
+        );
         rows.push(Row {
             name: "start to first answer, empty store",
             ours: format!("{first_start:.2} s"),
@@ -152,13 +157,13 @@ fn busy(options: &Options, bin: &Path, figures: &mut Value, send: bool, restart:
 
 fn sending(options: &Options, bin: &Path, warren: &Standalone, bare: Value, figures: &mut Value) -> Result<Vec<Row>> {
     let full = warren.send(bin, options.seconds, 0)?;
-    let rate = number(&full["sent_per_s"]);
+    let rate = number(&full, "/sent_per_s");
     let part = warren.send(bin, options.seconds, (rate * 0.7) as u64)?;
-    let bare_rate = number(&bare["send"]["sent_per_s"]);
-    let (p50, p99) = (number(&part["p50_ms"]), number(&part["p99_ms"]));
-    let cpu = number(&full["cpu_us_per_text"]);
-    let bare_cpu = number(&bare["send"]["cpu_us_per_text"]);
-    figures["send"] = json!({"bare": bare, "closed_loop": full, "at_70_percent": part});
+    let bare_rate = number(&bare, "/send/sent_per_s");
+    let (p50, p99) = (number(&part, "/p50_ms"), number(&part, "/p99_ms"));
+    let cpu = number(&full, "/cpu_us_per_text");
+    let bare_cpu = number(&bare, "/send/cpu_us_per_text");
+    note(figures, "send", json!({"bare": bare, "closed_loop": full, "at_70_percent": part}));
     Ok(vec![
         Row {
             name: "8 durable texts, sustained",
@@ -184,8 +189,14 @@ fn sending(options: &Options, bin: &Path, warren: &Standalone, bare: Value, figu
     ])
 }
 
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
+fn note(figures: &mut Value, name: &str, value: Value) {
+    if let Some(figures) = figures.as_object_mut() {
+        figures.insert(name.to_owned(), value);
+    }
+}
+
+fn number(report: &Value, pointer: &str) -> f64 {
+    report.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }
 
 fn print(rows: &[Row]) {

@@ -89,7 +89,8 @@ impl Standalone {
     /// Makes and pairs instances; their ids are kept for [`Self::send`].
     pub(crate) fn fleet(&self, bin: &Path, instances: usize) -> Result<Value> {
         let (count, out) = (instances.to_string(), self.fleet_file());
-        let arguments = ["fleet", "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator, "--instances", &count];
+        let arguments =
+            ["fleet", "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator, "--instances", &count];
         swarm(bin, &[&arguments[..], &["--out", &out]].concat())
     }
 

@@ -125,9 +125,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     }
     let connected_s = started.elapsed().as_secs_f64();
     let idle = idle(own, base, &arguments).await?;
-    let mut report = json!({"clients": arguments.clients, "pre_keys": arguments.pre_keys, "connected_s": connected_s, "idle": idle});
+    let mut report =
+        json!({"clients": arguments.clients, "pre_keys": arguments.pre_keys, "connected_s": connected_s, "idle": idle});
     if arguments.send > 0 {
-        report["send"] = send(&simulator, &clients, own, base, arguments.send).await?;
+        let sending = send(&simulator, &clients, own, base, arguments.send).await?;
+        if let Some(report) = report.as_object_mut() {
+            report.insert("send".into(), sending);
+        }
     }
     Ok(report)
 }

@@ -57,13 +57,13 @@ async fn pair(arguments: &Arguments, simulator: &Simulator) -> Result<String> {
     let mut api = Connection::open(&arguments.api, &arguments.key).await?;
     let (status, instance) = api.call(Method::POST, "/v1/instances", Some(&json!({}))).await?;
     ensure!(status == 201, "creating an instance was answered with {status}");
-    let id = instance["id"].as_str().context("no id")?.to_owned();
+    let id = instance.get("id").and_then(Value::as_str).context("no id")?.to_owned();
     let path = format!("/v1/instances/{id}/pairing");
     let (status, _) = api.call(Method::POST, &path, Some(&json!({"method": "qr"}))).await?;
     ensure!(status == 202, "the pairing was answered with {status}");
     let code = loop {
         let (_, pairing) = api.call(Method::GET, &path, None).await?;
-        if let Some(code) = pairing["qr"].as_str() {
+        if let Some(code) = pairing.get("qr").and_then(Value::as_str) {
             break code.to_owned();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -71,7 +71,7 @@ async fn pair(arguments: &Arguments, simulator: &Simulator) -> Result<String> {
     simulator.scan(&code).await?;
     loop {
         let (_, instance) = api.call(Method::GET, &format!("/v1/instances/{id}"), None).await?;
-        if instance["state"] == "online" {
+        if instance.get("state").is_some_and(|state| state == "online") {
             return Ok(id);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -93,7 +93,7 @@ impl Sender {
     /// Sends one text and waits for the server's acknowledgement; whether it came.
     async fn send(&mut self) -> Result<bool> {
         let (status, message) = self.connection.call(Method::POST, &self.path, Some(&self.body)).await?;
-        Ok(status == 200 && message["status"] != "failed")
+        Ok(status == 200 && message.get("status").is_some_and(|reached| reached != "failed"))
     }
 
     /// Latency counts from when the text was due, not from when it could be sent.
@@ -138,8 +138,11 @@ fn report(arguments: &Arguments, tally: &Tally, started: Instant, cpu: Option<f6
         "worst_ms": latency.max() as f64 / 1000.0,
     });
     if let (Some(pid), Some(before)) = (arguments.pid, cpu) {
-        report["cpu_us_per_text"] = json!((process::cpu_seconds(pid)? - before) / sent.max(1) as f64 * 1e6);
-        report["private_kib"] = json!(process::private_kib(pid)?);
+        let cpu = (process::cpu_seconds(pid)? - before) / sent.max(1) as f64 * 1e6;
+        if let Some(report) = report.as_object_mut() {
+            report.insert("cpu_us_per_text".into(), json!(cpu));
+            report.insert("private_kib".into(), json!(process::private_kib(pid)?));
+        }
     }
     Ok(report)
 }

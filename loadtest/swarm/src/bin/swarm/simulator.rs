@@ -50,12 +50,7 @@ impl Simulator {
 
     /// Scans a QR code with a new phone.
     pub(crate) async fn scan(&self, code: &str) -> Result<()> {
-        let answer = self
-            .client
-            .post(format!("{}/admin/mock-phone/scan-qr", self.url))
-            .body(code.to_owned())
-            .send()
-            .await?;
+        let answer = self.client.post(format!("{}/admin/mock-phone/scan-qr", self.url)).body(code.to_owned()).send().await?;
         ensure!(answer.status().is_success(), "the scan was answered with {}", answer.status());
         Ok(())
     }

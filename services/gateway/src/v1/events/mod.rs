@@ -23,9 +23,10 @@ impl Question {
         }
         let mut types = Vec::new();
         for text in query.all("type") {
-            types.push(EventType::parse(&text).ok_or_else(|| {
-                crate::problem::Problem::field("type", "There is no such event type.")
-            })?);
+            types.push(
+                EventType::parse(&text)
+                    .ok_or_else(|| crate::problem::Problem::field("type", "There is no such event type."))?,
+            );
         }
         instances.sort_unstable();
         instances.dedup();

@@ -71,7 +71,9 @@ pub(super) async fn message(
 
 fn content(kind: &str, text: Option<Text>) -> Result<Content> {
     if kind != "text" {
-        return Err(Problem::invalid("unsupported_type", "Only messages of type text can be sent.").with("field", "type".into()));
+        return Err(
+            Problem::invalid("unsupported_type", "Only messages of type text can be sent.").with("field", "type".into())
+        );
     }
     let text = text.ok_or_else(|| Problem::field("text", "This field is required."))?;
     if text.body.chars().count() > TEXT_CHARACTERS {
@@ -99,7 +101,8 @@ fn is_visible(c: char) -> bool {
 async fn quoted(app: &App, tenant: TenantId, instance: InstanceId, id: MessageId) -> Result<Quoted> {
     let found = app.ledger.message(tenant, id).await?.filter(|message| message.instance == instance);
     let message = found.ok_or_else(|| {
-        Problem::invalid("unknown_reply_to", "reply_to is the id of a message of this instance.").with("field", "reply_to".into())
+        Problem::invalid("unknown_reply_to", "reply_to is the id of a message of this instance.")
+            .with("field", "reply_to".into())
     })?;
     let author = match &message.author {
         Some(person) => without_device(&person.jid),

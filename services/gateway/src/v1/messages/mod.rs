@@ -1,10 +1,10 @@
 //! Messages, sent and received: one kind of resource.
 
+mod draft;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod read;
 pub(crate) mod send;
-mod draft;
 mod settled;
 
 use serde::Serialize;

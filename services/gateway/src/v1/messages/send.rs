@@ -95,8 +95,12 @@ async fn send(
 }
 
 fn queue_full() -> Problem {
-    Problem::new(ErrorKind::Exhausted, "queue_full", "This instance has too many messages that are not sent yet; try again later.")
-        .retry_after(5)
+    Problem::new(
+        ErrorKind::Exhausted,
+        "queue_full",
+        "This instance has too many messages that are not sent yet; try again later.",
+    )
+    .retry_after(5)
 }
 
 fn respond(app: &App, message: Message, has_waited: bool, is_replay: bool) -> Result<Response> {

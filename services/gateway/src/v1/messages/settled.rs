@@ -18,7 +18,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// `?wait=sent[&timeout=SECONDS]`: how long to wait, if at all.
 pub(super) fn wished(mut query: Parameters) -> Result<Option<Duration>> {
     let wait = query.parsed("wait", |text| (text == "sent").then_some(()))?;
-    let seconds = query.parsed("timeout", |text| text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()))?;
+    let seconds =
+        query.parsed("timeout", |text| text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()))?;
     query.finish()?;
     if seconds.is_some_and(|timeout| timeout > LONGEST) {
         return Err(Problem::field("timeout", "At most 30 seconds."));

@@ -78,7 +78,8 @@ mod tests {
         let code = draw(&"2@".repeat(120)).unwrap();
         let picture = image::load_from_memory(&as_png(&code).unwrap()).unwrap().into_luma8();
         assert_eq!(picture.width() as usize, (code.size + 2 * MARGIN) * SCALE);
-        let at = |x: usize, y: usize| picture.get_pixel(((x + MARGIN) * SCALE + 3) as u32, ((y + MARGIN) * SCALE + 3) as u32).0;
+        let at =
+            |x: usize, y: usize| picture.get_pixel(((x + MARGIN) * SCALE + 3) as u32, ((y + MARGIN) * SCALE + 3) as u32).0;
         for y in 0..code.size {
             for x in 0..code.size {
                 assert_eq!(at(x, y) == [0], code.data.get(y * code.size + x).unwrap().value());

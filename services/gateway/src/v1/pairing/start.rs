@@ -37,8 +37,11 @@ pub(crate) async fn handler(
     request: Mutation<Body>,
 ) -> Result<Response> {
     if request.body.method == Method::Code {
-        return Err(Problem::invalid("pairing_method_unavailable", "Pairing by code is not available; use {\"method\": \"qr\"}.")
-            .with("field", "method".into()));
+        return Err(Problem::invalid(
+            "pairing_method_unavailable",
+            "Pairing by code is not available; use {\"method\": \"qr\"}.",
+        )
+        .with("field", "method".into()));
     }
     let (gateway, tenant) = (app.clone(), caller.tenant);
     let work = move |_, _| async move {

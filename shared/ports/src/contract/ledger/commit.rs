@@ -21,7 +21,8 @@ pub async fn the_fence_decides(subject: impl Subject) {
     let ledger = subject.ledger();
     let (world, other) = (World::new(ledger).await, World::new(ledger).await);
     let under = |epoch: i64, key: &[u8]| Write { fence: fence(world.instance, Epoch(epoch)), ..world.write(put(key, b"v")) };
-    let writes = vec![under(EPOCH.0, b"a"), under(EPOCH.0 - 1, b"b"), under(EPOCH.0 + 1, b"c"), other.write(put(b"d", b"v"))];
+    let writes =
+        vec![under(EPOCH.0, b"a"), under(EPOCH.0 - 1, b"b"), under(EPOCH.0 + 1, b"c"), other.write(put(b"d", b"v"))];
     let outcomes = ledger.commit(writes).await;
     let verdicts: Vec<_> = outcomes.iter().map(verdict).collect();
     assert_eq!(verdicts, ["done", "ownership lost", "ledger behind", "done"]);
@@ -128,7 +129,8 @@ pub async fn a_state_is_written_once(subject: impl Subject) {
 /// An account is written with the event given, or without one.
 pub async fn an_account_comes_with_its_event(subject: impl Subject) {
     let world = World::new(subject.ledger()).await;
-    let mut account = Account { phone: "15550133".to_owned(), jid: "15550133:1@s.whatsapp.net".to_owned(), ..Account::default() };
+    let mut account =
+        Account { phone: "15550133".to_owned(), jid: "15550133:1@s.whatsapp.net".to_owned(), ..Account::default() };
     let paired = NewEvent::new(EventType::PairingSucceeded, at(5), Map::new());
     assert_eq!(world.commit(Op::SetAccount { account: account.clone(), event: Some(paired) }).await, "done");
     account.push_name = Some("New".to_owned());

@@ -57,9 +57,8 @@ pub async fn filters_pass_what_they_name(subject: impl Subject) {
         }
     }
     let both = |event: &Event| (event.instance, event.kind);
-    let seen = async |filter: EventFilter| -> Vec<_> {
-        all(ledger, one.tenant, &filter, 4).await.iter().map(both).collect()
-    };
+    let seen =
+        async |filter: EventFilter| -> Vec<_> { all(ledger, one.tenant, &filter, 4).await.iter().map(both).collect() };
     let ones = vec![(one.instance, EventType::MessageUndecryptable); 6];
     assert_eq!(seen(EventFilter { instances: vec![one.instance], types: Vec::new() }).await, ones);
     assert_eq!(seen(EventFilter { instances: Vec::new(), types: vec![EventType::MessageUndecryptable] }).await, ones);

@@ -10,7 +10,8 @@ use warren_domain::time::{Clock, SystemClock};
 use warren_domain::{EventType, FailureReason, MessageId, MessageStatus, Timestamp};
 
 const DAY: Duration = Duration::from_secs(86_400);
-const KEPT: Retention = Retention { events: Duration::from_secs(7 * 86_400), messages: Duration::from_secs(30 * 86_400), idempotency: DAY };
+const KEPT: Retention =
+    Retention { events: Duration::from_secs(7 * 86_400), messages: Duration::from_secs(30 * 86_400), idempotency: DAY };
 
 /// The ledger's own clock says when a row was stored, so time passes by asking later.
 fn in_days(days: u32) -> Timestamp {
@@ -57,7 +58,10 @@ pub async fn what_is_old_goes(subject: impl Subject) {
     assert_eq!((page.events.len(), page.next, page.more), (0, head, false));
     assert_eq!(expire(ledger, in_days(31), 2).await, Expired { messages: 5, ..Expired::default() });
     // Positions and numbers go on where they were.
-    assert_eq!(world.commit(Op::SetState { state: warren_domain::InstanceState::Connecting, reason: None, at: at(1) }).await, "done");
+    assert_eq!(
+        world.commit(Op::SetState { state: warren_domain::InstanceState::Connecting, reason: None, at: at(1) }).await,
+        "done"
+    );
     let events = world.events().await;
     assert_eq!(events.iter().map(|event| (event.seq, event.position > head)).collect::<Vec<_>>(), [(6, true)]);
 }

@@ -5,7 +5,7 @@ use crate::ledger::{Accepted, IdempotencyKey, Instances, MessageFilter, Messages
 use serde_json::{Map, Value};
 use warren_domain::message::Quoted;
 use warren_domain::{
-    Delivery, Direction, InstanceId, InstanceState, Message, MessageId, MessageStatus, ShardCount, Shard, TenantId,
+    Delivery, Direction, InstanceId, InstanceState, Message, MessageId, MessageStatus, Shard, ShardCount, TenantId,
 };
 
 fn keyed(mut message: NewMessage, key: &str, fingerprint: u8) -> NewMessage {
@@ -73,12 +73,18 @@ pub async fn each_message_has_its_own_verdict(subject: impl Subject) {
     let mut strangers = world.outgoing("A");
     strangers.tenant = TenantId::generate();
     let (first, last) = (world.outgoing("A"), world.outgoing("B"));
-    let asked =
-        vec![first.clone(), to(InstanceId::generate()), strangers, to(unpaired.id), to(logged_out.id), last.clone()];
+    let asked = vec![first.clone(), to(InstanceId::generate()), strangers, to(unpaired.id), to(logged_out.id), last.clone()];
     let verdicts = world.accept(asked).await;
     assert!(matches!(
         verdicts.as_slice(),
-        [Accepted::New(_), Accepted::NoInstance, Accepted::NoInstance, Accepted::NotPaired, Accepted::NotPaired, Accepted::New(_)]
+        [
+            Accepted::New(_),
+            Accepted::NoInstance,
+            Accepted::NoInstance,
+            Accepted::NotPaired,
+            Accepted::NotPaired,
+            Accepted::New(_)
+        ]
     ));
     let open = world.open().await;
     assert_eq!(open.iter().map(|outbound| outbound.message.id).collect::<Vec<_>>(), [first.id, last.id]);

@@ -92,7 +92,8 @@ pub async fn many_instances_load_at_once(subject: impl Subject) {
     let instances = [one.instance, other.instance, bare.instance];
     let mut found = ledger.records_of(&instances, KIND).await.unwrap();
     found.sort_by(|left, right| (left.0, &left.1.key).cmp(&(right.0, &right.1.key)));
-    let mut expected = vec![(one.instance, simple(b"a", 0)), (other.instance, simple(b"a", 0)), (other.instance, simple(b"b", 0))];
+    let mut expected =
+        vec![(one.instance, simple(b"a", 0)), (other.instance, simple(b"a", 0)), (other.instance, simple(b"b", 0))];
     expected.sort_by(|left, right| (left.0, &left.1.key).cmp(&(right.0, &right.1.key)));
     assert_eq!(found, expected);
 }
