@@ -1,6 +1,7 @@
 //! Faults on demand: cut sockets, stream errors, unlinked devices, refused logins, lost acks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -49,8 +50,16 @@ pub(super) async fn drop_connections(
 ) -> Result<Json<Value>> {
     let target: Target = body(&bytes)?;
     let account = find(&world, &phone)?;
-    Ok(command(&links(&account, target.device), || Command::Cut))
+    let links = links(&account, target.device);
+    let answer = command(&links, || Command::Cut);
+    // Answered when they are closed: a client that is back at once must not seem to replace a connection that was cut.
+    let closed = futures::future::join_all(links.iter().map(|link| link.closed()));
+    let _ = tokio::time::timeout(CUT, closed).await;
+    Ok(answer)
 }
+
+/// How long a cut may take.
+const CUT: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -59,7 +59,7 @@ async fn ack_before_commit_is_caught() {
 #[tokio::test(flavor = "multi_thread")]
 async fn re_encrypt_on_resend_is_caught() {
     let mut stage = crate::stage().await;
-    let mut traffic = Traffic::begin(&stage, 4).await;
+    let mut traffic = Traffic::begin_unconfirmed(&stage, 4).await;
     restart_faulty(&mut stage, &traffic, |options| options.fault("outbound.acked:4")).await;
     load(&mut stage, &mut traffic).await;
     stage.warren.died(PATIENCE).await.unwrap();

@@ -38,10 +38,19 @@ impl Traffic {
     /// second one never confirms what arrives: for those, only the server's ack says that a message was taken, and a lost
     /// one means that it is sent again.
     pub(crate) async fn begin(stage: &Stage, people: usize) -> Self {
+        Self::begin_with(stage, people, |number| number % 2 == 0).await
+    }
+
+    /// The same, with people of whom nobody ever confirms: whatever lost its ack is sent again.
+    pub(crate) async fn begin_unconfirmed(stage: &Stage, people: usize) -> Self {
+        Self::begin_with(stage, people, |_| false).await
+    }
+
+    async fn begin_with(stage: &Stage, people: usize, confirms: impl Fn(usize) -> bool) -> Self {
         let instance = stage.pair("traffic").await.unwrap();
         let mut made = Vec::new();
         for number in 0..people {
-            made.push(stage.simulator.person(json!({"auto_receipt": number % 2 == 0})).await.unwrap());
+            made.push(stage.simulator.person(json!({"auto_receipt": confirms(number)})).await.unwrap());
         }
         let mut traffic = Self { instance, people: made, sends: Vec::new(), probes: Vec::new(), patience: SETTLE };
         let known: Vec<_> = traffic.people.iter().take(people / 2).cloned().collect();
