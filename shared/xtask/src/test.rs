@@ -30,8 +30,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.checks_only {
         let scratch = tempfile::Builder::new().prefix("warren-tests-").tempdir().context("a folder for the tests")?;
         let scratch_path = scratch.path().as_os_str().to_owned();
-        step("tests", || tests(options.filter.as_deref(), &scratch_path))?;
         step("documentation tests", || doc_tests(&scratch_path))?;
+        step("tests", || tests(options.filter.as_deref(), &scratch_path))?;
         scratch.close().context("removing what the tests left")?;
     }
     println!("\nEverything passed in {} s.", started.elapsed().as_secs());
