@@ -1,7 +1,7 @@
 //! Events: what happened, in the order in which it happened to each instance.
 
 use crate::message::{Message, MessageStatus};
-use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, TenantId, Timestamp};
+use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, Person, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{fmt, str::FromStr};
@@ -188,6 +188,19 @@ impl NewEvent {
             data.insert("backfilled".into(), Value::Bool(true));
         }
         Self::new(EventType::MessageReceived, at, data)
+    }
+
+    /// The event of a message that came in and could not be read. `reason` is `undecryptable`, or `lost_in_crash` for one
+    /// whose key was used and whose text is nowhere.
+    #[must_use]
+    pub fn message_undecryptable(whatsapp_id: &str, chat: &str, author: &str, reason: &str, at: Timestamp) -> Self {
+        let data = object(json!({
+            "whatsapp_id": whatsapp_id,
+            "chat": chat,
+            "from": Person { jid: author.to_owned(), ..Person::default() },
+            "reason": reason,
+        }));
+        Self::new(EventType::MessageUndecryptable, at, data)
     }
 
     /// The event of a new status of an outbound message.

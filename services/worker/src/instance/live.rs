@@ -27,9 +27,7 @@ use tokio::{
 };
 use wacore_binary::{Jid, OwnedNodeRef};
 use warren_domain::{
-    FailureReason, Health, HealthStatus, InstanceState, MessageStatus, Timestamp,
-    event::{EventType, NewEvent},
-    message::Outbound,
+    FailureReason, Health, HealthStatus, InstanceState, MessageStatus, Timestamp, event::NewEvent, message::Outbound,
 };
 use warren_ports::{
     bus::{Action, Reply, Ring, Topic},
@@ -300,14 +298,8 @@ impl<'a> Live<'a> {
     }
 
     fn undecryptable(&mut self, id: &str, chat: &str, sender: &str) -> Round {
-        let data = serde_json::json!({
-            "whatsapp_id": id,
-            "chat": chat,
-            "from": {"jid": sender, "pn": null, "lid": null, "push_name": null},
-            "reason": "undecryptable",
-        });
-        let data = data.as_object().cloned().unwrap_or_default();
-        self.settle(Op::Append(NewEvent::new(EventType::MessageUndecryptable, self.actor.now(), data)), None, None)
+        let event = NewEvent::message_undecryptable(id, chat, sender, "undecryptable", self.actor.now());
+        self.settle(Op::Append(event), None, None)
     }
 
     /// Queues a write of this connection.

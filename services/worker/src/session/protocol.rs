@@ -9,7 +9,7 @@ use wacore::store::{
     traits::{DeviceListRecord, LidPnMappingEntry, PendingInboundKey, PendingInboundRow, ProtocolStore, TcTokenEntry},
 };
 use wacore_binary::Jid;
-use warren_domain::event::{EventType, NewEvent};
+use warren_domain::event::NewEvent;
 use warren_ports::ledger::{Op, RecordKind};
 
 /// How many decrypted messages one client may have waiting for their commit: the library holds back far earlier.
@@ -37,15 +37,8 @@ impl SessionStore {
     /// died between two of the library's writes in an unlucky order; it is said aloud and never passed over in silence.
     async fn report_lost_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
         self.lost_inbound.inc();
-        let now = self.clock.now();
-        let data = serde_json::json!({
-            "whatsapp_id": id,
-            "chat": chat,
-            "from": {"jid": sender, "pn": null, "lid": null, "push_name": null},
-            "reason": "lost_in_crash",
-        });
-        let data = data.as_object().cloned().unwrap_or_default();
-        self.write(Op::Append(NewEvent::new(EventType::MessageUndecryptable, now, data))).await
+        let event = NewEvent::message_undecryptable(id, chat, sender, "lost_in_crash", self.clock.now());
+        self.write(Op::Append(event)).await
     }
 }
 
