@@ -82,10 +82,11 @@ fn candidates(conn: &Connection, now: Timestamp, retention: &Retention, limit: u
                 "SELECT id FROM instances i INDEXED BY instances_deleted WHERE deleted_at IS NOT NULL
                      AND (EXISTS (SELECT 1 FROM messages WHERE instance_id = i.id)
                           OR EXISTS (SELECT 1 FROM session_records WHERE instance_id = i.id)
-                          OR NOT EXISTS (SELECT 1 FROM events WHERE instance_id = i.id))
+                          OR deleted_at < ifnull((SELECT stored_at FROM events ORDER BY position LIMIT 1), ?2)
+                          OR EXISTS (SELECT 1 FROM instance_counters WHERE instance_id = i.id AND event_seq = 0))
                  LIMIT ?1",
             )?
-            .query_map([limit], |row| row.get(0).map(InstanceId::from_bytes))?
+            .query_map(params![limit, i64::MAX], |row| row.get(0).map(InstanceId::from_bytes))?
             .collect::<rusqlite::Result<_>>()?,
     })
 }
@@ -179,11 +180,7 @@ fn purge(tx: &mut Tx<'_>, deleted: &[InstanceId], limit: u32, expired: &mut Expi
             expired.more = true;
             return Ok(());
         }
-        let event = tx
-            .conn
-            .prepare_cached("SELECT 1 FROM events INDEXED BY events_by_seq WHERE instance_id = ?1 LIMIT 1")?
-            .exists(params![id])?;
-        if !event {
+        if !has_events(tx, id)? {
             tx.conn.prepare_cached("DELETE FROM instance_counters WHERE instance_id = ?1")?.execute(params![id])?;
             tx.conn.prepare_cached("DELETE FROM instances WHERE id = ?1")?.execute(params![id])?;
             expired.instances += 1;
@@ -191,6 +188,17 @@ fn purge(tx: &mut Tx<'_>, deleted: &[InstanceId], limit: u32, expired: &mut Expi
         }
     }
     Ok(())
+}
+
+/// Whether the log may still hold events of a deleted instance: not if it never had one, nor if the oldest event of all was
+/// stored after the deletion.
+fn has_events(tx: &Tx<'_>, instance: &[u8]) -> rusqlite::Result<bool> {
+    tx.conn
+        .prepare_cached(
+            "SELECT 1 FROM instances JOIN instance_counters ON instance_id = id WHERE id = ?1 AND event_seq > 0
+                AND deleted_at >= (SELECT stored_at FROM events ORDER BY position LIMIT 1)",
+        )?
+        .exists(params![instance])
 }
 
 fn expire_queued(tx: &Tx<'_>, now: Timestamp, limit: u32) -> rusqlite::Result<u64> {

@@ -9,7 +9,10 @@ use warren_domain::Timestamp;
 const APPLICATION_ID: i32 = 0x5752_524e;
 
 /// Number, name, text; the numbers are consecutive from 1.
-const ALL: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql"))];
+const ALL: &[(i64, &str, &str)] = &[
+    (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
+    (2, "events_without_seq_index", include_str!("../../../migrations/sqlite/0002_events_without_seq_index.sql")),
+];
 
 /// Checks what was applied, and applies the rest if allowed.
 pub(crate) fn settle(conn: &Connection, now: Timestamp, allowed: bool) -> Result<(), OpenError> {

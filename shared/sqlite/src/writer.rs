@@ -31,6 +31,10 @@ use warren_domain::{Error, ShardCount};
 const QUEUE: usize = 8_192;
 /// Items after which a transaction takes no more jobs.
 const BATCH_ITEMS: usize = 256;
+/// From so many jobs in a batch on, the next one begins [`PACE`] after it.
+const COMPANY: usize = 4;
+/// At least this long from one batch to the next while there are many writers.
+const PACE: Duration = Duration::from_millis(2);
 /// Bytes after which a transaction takes no more jobs.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -128,7 +132,8 @@ impl Writer {
     pub(crate) fn start(setup: Setup) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared { born: Instant::now(), oldest: AtomicU64::new(0), unsettled: AtomicU64::new(0) });
-        let lane = Lane { setup, jobs, shared: Arc::clone(&shared), relaxed: false };
+        let lane =
+            Lane { setup, jobs, shared: Arc::clone(&shared), relaxed: false, last: Last { began: Instant::now(), jobs: 0 } };
         let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || lane.run())?;
         Ok(Self { queue, shared, thread: Mutex::new(Some(thread)) })
     }
@@ -180,6 +185,13 @@ struct Lane {
     shared: Arc<Shared>,
     /// Whether the connection commits without waiting for the disk just now.
     relaxed: bool,
+    last: Last,
+}
+
+/// The batch before.
+struct Last {
+    began: Instant,
+    jobs: usize,
 }
 
 impl Lane {
@@ -210,6 +222,7 @@ impl Lane {
             Job::Stop(_) => Instant::now(),
         };
         self.shared.oldest.store(self.shared.since_birth(queued) + 1, Ordering::Relaxed);
+        self.pace();
         let mut batch = vec![first];
         while items < BATCH_ITEMS && bytes < BATCH_BYTES {
             let Ok(job) = self.jobs.try_recv() else { break };
@@ -217,7 +230,18 @@ impl Lane {
             bytes += job.bytes();
             batch.push(job);
         }
+        self.last = Last { began: Instant::now(), jobs: batch.len() };
         Some(batch)
+    }
+
+    /// Under many writers, waits a little for company: a commit costs the same for one job as for fifty, and on a busy
+    /// machine that cost is what makes everybody wait. A lone writer is never held up.
+    fn pace(&self) {
+        if self.last.jobs >= COMPANY
+            && let Some(early) = PACE.checked_sub(self.last.began.elapsed())
+        {
+            std::thread::sleep(early);
+        }
     }
 
     /// Commits a batch however long it takes, and answers it.
