@@ -4,7 +4,8 @@ use crate::{
     Options, Ports, admission::Admission, client::WebClient, metrics::WorkerMetrics, outbound::queue::Fetcher,
     transport::Dialer,
 };
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
+use tokio::sync::watch;
 use warren_domain::{Error, Result};
 
 /// One worker.
@@ -16,8 +17,8 @@ pub(crate) struct Shared {
     pub(crate) web: WebClient,
     pub(crate) admission: Admission,
     pub(crate) fetcher: Fetcher,
-    /// How long the oldest write waits, milliseconds, as last looked: above a second every instance is degraded.
-    pub(crate) store_waits_ms: AtomicU64,
+    /// Whether writes wait for the store, for more than a second: then every instance is degraded.
+    pub(crate) store_slow: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -27,6 +28,15 @@ impl Shared {
         let web = WebClient::new().map_err(Error::internal)?;
         let admission = Admission::new(options.connects_per_second, options.connects_at_once);
         let fetcher = Fetcher::new(ports.ledger.clone(), options.window);
-        Ok(Arc::new(Self { options, ports, metrics, dialer, web, admission, fetcher, store_waits_ms: AtomicU64::new(0) }))
+        Ok(Arc::new(Self {
+            options,
+            ports,
+            metrics,
+            dialer,
+            web,
+            admission,
+            fetcher,
+            store_slow: watch::Sender::new(false),
+        }))
     }
 }

@@ -1,10 +1,7 @@
 //! Upkeep: retention, expiry, and the look at how long the store waits.
 
 use crate::{session::SLOW, shared::Shared};
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use warren_domain::Shard;
 use warren_ports::ledger::Retention;
 use warren_runtime::Lifecycle;
@@ -27,9 +24,10 @@ async fn watch_store(shared: Arc<Shared>) {
     loop {
         tick.tick().await;
         let waits = shared.ports.ledger.waiting_ms();
-        let before = shared.store_waits_ms.swap(waits, Ordering::Relaxed);
-        let slow = u64::try_from(SLOW.as_millis()).unwrap_or(u64::MAX);
-        if waits > slow && before <= slow {
+        let is_slow = Duration::from_millis(waits) > SLOW;
+        // Instances are woken when it changes, not when it is looked at.
+        let changed = shared.store_slow.send_if_modified(|slow| std::mem::replace(slow, is_slow) != is_slow);
+        if changed && is_slow {
             tracing::warn!(waits_ms = waits, "the store is not taking writes; waiting for it");
         }
     }

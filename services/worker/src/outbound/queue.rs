@@ -147,6 +147,11 @@ impl Queue {
         self.in_flight.values().any(|entry| entry.written.is_some_and(|at| at.elapsed() > deadline))
     }
 
+    /// Whether nothing of it can become due by itself.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.in_flight.is_empty() && self.paused.is_empty()
+    }
+
     pub(crate) fn has_in_flight(&self) -> bool {
         !self.in_flight.is_empty()
     }

@@ -46,6 +46,18 @@ pub(crate) enum Poison {
     Refused,
 }
 
+impl Poison {
+    /// Its name, as a metric's label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnershipLost => "ownership_lost",
+            Self::LedgerBehind => "ledger_behind",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// The session of one client object: dies with it.
 pub(crate) struct SessionStore {
     pub(crate) owner: Arc<Owner>,

@@ -1,0 +1,246 @@
+//! A live connection: signals in, sends out, until it ends.
+
+mod hearing;
+mod sends;
+mod settling;
+mod watch;
+
+use super::{
+    actor::{Actor, Intent},
+    command::LiveMail,
+    policy::Ending,
+    settle::Settler,
+};
+use crate::{
+    client::Link,
+    outbound::{queue::Queue, send::Sent},
+    session::Poison,
+};
+use futures::future::BoxFuture;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot, watch as watched},
+    task::JoinSet,
+};
+use wacore_binary::OwnedNodeRef;
+use warren_domain::{InstanceState, message::Outbound};
+use warren_ports::{
+    bus::{Action, Reply, Ring, Topic},
+    ledger::Outcome,
+};
+use watch::Alarm;
+use whatsapp_rust::NodeFilter;
+
+/// How long a clean stop waits for the answers to messages in flight.
+const FINISH: Duration = Duration::from_secs(3);
+/// How long the sends of a dead connection may take to notice.
+const SEND_END: Duration = Duration::from_secs(5);
+/// A message that the library cannot write to its recipient fails after so many attempts.
+const ATTEMPTS: u32 = 3;
+/// How long the chat of a message waits after an attempt that did not leave.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// How a connection ended.
+pub(super) enum LiveEnd {
+    /// By itself, or by WhatsApp.
+    Ended(Ending),
+    /// By a command that is to be carried out now.
+    Command(Action, oneshot::Sender<Reply>),
+    /// The actor is to end.
+    Stop,
+}
+
+/// A finished send.
+struct Finished {
+    row: Outbound,
+    sent: Sent,
+    replaced_stanza: bool,
+}
+
+/// The connection.
+pub(super) struct Live<'a> {
+    actor: &'a mut Actor,
+    link: Link,
+    permit: Option<OwnedSemaphorePermit>,
+    queue: Queue,
+    settler: Settler,
+    sends: JoinSet<Finished>,
+    fetch: Option<BoxFuture<'static, Vec<Outbound>>>,
+    fetch_wanted: bool,
+    stream_error: futures::channel::oneshot::Receiver<Arc<OwnedNodeRef>>,
+    ready: bool,
+    drained: bool,
+    online: bool,
+    /// A clean end that waits for the messages in flight.
+    closing: Option<(LiveEnd, Instant)>,
+    paired: bool,
+    opened: Instant,
+    /// Whether writes wait for the store.
+    store_slow: watched::Receiver<bool>,
+    alarm: Alarm,
+}
+
+/// One round of the loop: go on, or the end.
+type Round = Option<LiveEnd>;
+
+impl<'a> Live<'a> {
+    pub(super) fn new(actor: &'a mut Actor, link: Link, permit: OwnedSemaphorePermit) -> Self {
+        let ledger = actor.shared.ports.ledger.clone();
+        let store_slow = actor.shared.store_slow.subscribe();
+        let stream_error = link.client.wait_for_node(NodeFilter::tag("stream:error"));
+        Self {
+            actor,
+            link,
+            permit: Some(permit),
+            queue: Queue::default(),
+            settler: Settler::new(ledger),
+            sends: JoinSet::new(),
+            fetch: None,
+            fetch_wanted: false,
+            stream_error,
+            ready: false,
+            drained: false,
+            online: false,
+            closing: None,
+            paired: false,
+            opened: Instant::now(),
+            store_slow,
+            alarm: Alarm::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) -> LiveEnd {
+        let end = loop {
+            if let Some(end) = self.round().await {
+                break end;
+            }
+            if let Some(end) = self.advance().await {
+                break end;
+            }
+            self.set_alarm();
+        };
+        self.close(end).await
+    }
+
+    async fn round(&mut self) -> Round {
+        tokio::select! {
+            biased;
+            _ = self.link.poisoned.changed() => self.poisoned(),
+            signal = self.link.signals.recv() => match signal {
+                Some(signal) => self.hear(signal).await,
+                None => Some(LiveEnd::Ended(Ending::Closed)),
+            },
+            node = &mut self.stream_error => self.heard_stream_error(node.ok()),
+            committed = self.settler.next() => self.settled(committed),
+            Some(finished) = self.sends.join_next() => match finished {
+                Ok(finished) => self.sent(finished),
+                // A send that panicked leaves its message in doubt.
+                Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
+            },
+            rows = fetched(&mut self.fetch) => self.fetched(rows),
+            mail = self.actor.mailbox.recv() => match mail {
+                Some(mail) => self.read(mail),
+                None => Some(LiveEnd::Stop),
+            },
+            _ = &mut self.link.run => Some(self.run_ended().await),
+            // An error would mean that the worker is gone; the alarm goes on by itself.
+            Ok(()) = self.store_slow.changed() => self.look(),
+            () = self.alarm.goes_off() => self.look(),
+        }
+    }
+
+    fn poisoned(&self) -> Round {
+        let reason = (*self.link.poisoned.borrow())?;
+        self.actor.shared.metrics.poisoned.with_label_values(&[reason.as_str()]).inc();
+        Some(LiveEnd::Ended(Ending::Poisoned(reason)))
+    }
+
+    fn read(&mut self, mail: super::Mail) -> Round {
+        // Whoever asks for the health is told what was heard until now.
+        self.note_last_heard();
+        match self.actor.read_live(mail) {
+            LiveMail::Answered => {}
+            LiveMail::Ring => self.fetch_wanted = true,
+            LiveMail::Stop => self.begin_closing(LiveEnd::Stop),
+            LiveMail::Command(action, reply) => self.begin_closing(LiveEnd::Command(action, reply)),
+        }
+        None
+    }
+
+    fn begin_closing(&mut self, end: LiveEnd) {
+        if self.closing.is_none() {
+            self.closing = Some((end, Instant::now() + FINISH));
+        }
+    }
+
+    /// What the last event made possible.
+    async fn advance(&mut self) -> Round {
+        // The receipts of the backlog are applied before anything is repeated.
+        if self.ready && self.drained && !self.online && self.settler.is_idle() && self.actor.intent == Intent::Online {
+            // The login's second fence: nothing is claimed or sent before it.
+            if self.actor.set_state(InstanceState::Online, None).await.is_err() {
+                return Some(LiveEnd::Ended(Ending::Poisoned(Poison::OwnershipLost)));
+            }
+            tracing::debug!(instance = %self.actor.instance.id, took_ms = self.opened.elapsed().as_millis(), "online");
+            self.permit = None;
+            self.online = true;
+            self.fetch_wanted = true;
+        }
+        if let Some((_, deadline)) = &self.closing
+            && (self.queue_is_quiet() || Instant::now() > *deadline)
+        {
+            return self.closing.take().map(|(end, _)| end);
+        }
+        if self.online && self.closing.is_none() { self.dispatch() } else { None }
+    }
+
+    fn queue_is_quiet(&self) -> bool {
+        self.sends.is_empty() && self.settler.is_idle() && !self.queue.has_in_flight()
+    }
+
+    /// Ends the client, then keeps what it had been told: an ack that was seen is never lost to a reconnect.
+    async fn close(mut self, end: LiveEnd) -> LiveEnd {
+        let logout = matches!(&end, LiveEnd::Command(Action::Logout | Action::Deleted, _));
+        let dead = matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_)))
+            || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
+        self.keep_last_words();
+        let (client, run_ended) = (self.link.client.clone(), self.link.run.is_finished());
+        if logout && !run_ended {
+            // Unlinks the device at WhatsApp; bounded, because a dead connection must not hold the command.
+            let _ = tokio::time::timeout(SEND_END, client.logout()).await;
+        }
+        drop(client);
+        self.permit = None;
+        if dead || logout {
+            self.link.abort().await;
+        } else {
+            self.link.finish().await;
+        }
+        let sends_end = async { while self.sends.join_next().await.is_some() {} };
+        if tokio::time::timeout(SEND_END, sends_end).await.is_err() {
+            self.sends.shutdown().await;
+        }
+        while !self.settler.is_idle() && !self.actor.owner.is_lost() {
+            for (item, outcome) in self.settler.next().await {
+                if matches!(outcome, Outcome::OwnershipLost | Outcome::LedgerBehind) {
+                    self.actor.owner.lose();
+                }
+                if let Some(message) = item.message {
+                    self.actor.shared.ports.bus.ring(Topic::Settled(message), Ring::Settled);
+                }
+            }
+            self.actor.ring_log();
+        }
+        end
+    }
+}
+
+async fn fetched(fetch: &mut Option<BoxFuture<'static, Vec<Outbound>>>) -> Vec<Outbound> {
+    match fetch {
+        Some(fetch) => fetch.await,
+        None => std::future::pending().await,
+    }
+}
