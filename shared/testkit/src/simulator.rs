@@ -200,6 +200,16 @@ impl Simulator {
         made.people.into_iter().next().context("no person was made")
     }
 
+    /// Changes the habits of a phone, a person's or a paired account's (`auto_read`, `auto_receipt`, `online`).
+    ///
+    /// # Errors
+    /// There is no such phone.
+    pub async fn change_habits(&self, phone: &str, habits: Value) -> Result<()> {
+        let answer = self.request(Method::PATCH, &format!("/people/{phone}"), Some(&habits)).await?;
+        anyhow::ensure!(answer.status == 200, "the habits were not changed: {}", answer.status);
+        Ok(())
+    }
+
     /// A person writes `count` texts; with more than one, each ends with its number. Returns their ids.
     ///
     /// # Errors

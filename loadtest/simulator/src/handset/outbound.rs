@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wacore::messages::MessageUtils;
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use waproto::buffa::MessageField;
-use waproto::whatsapp::Message;
+use wacore_binary::{Jid, Node};
+use waproto::buffa::{Message as _, MessageField};
+use waproto::whatsapp::message::peer_data_operation_request_response_message::PeerDataOperationResult;
+use waproto::whatsapp::message::peer_data_operation_request_response_message::peer_data_operation_result::PlaceholderMessageResendResponse;
 use waproto::whatsapp::message::{
     AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
-    ProtocolMessage, protocol_message,
+    PeerDataOperationRequestResponseMessage, PeerDataOperationRequestType, ProtocolMessage, protocol_message,
 };
+use waproto::whatsapp::{Message, MessageKey, WebMessageInfo};
 
 use super::{AppStateKey, Encryption, Incoming, Job, Sent, Task};
 use crate::account::{Account, Outgoing};
@@ -62,16 +64,60 @@ pub(super) fn share_key(world: &World, account: &Arc<Account>, device: u16, requ
     if !requested.is_empty() && !requested.contains(&key.id) {
         return;
     }
-    let message = Message {
-        protocol_message: MessageField::some(ProtocolMessage {
-            r#type: Some(protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
-            app_state_sync_key_share: MessageField::some(AppStateSyncKeyShare {
-                keys: vec![sync_key(&key, account.state().raw_id)],
-            }),
-            ..Default::default()
+    let protocol = ProtocolMessage {
+        r#type: Some(protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
+        app_state_sync_key_share: MessageField::some(AppStateSyncKeyShare {
+            keys: vec![sync_key(&key, account.state().raw_id)],
         }),
         ..Default::default()
     };
+    tell_companion(world, account, device, protocol);
+}
+
+/// Answers a companion that asks for messages it could not read, with those this phone has received (the newest
+/// `inbox_limit`). What the phone does not have is left out, as a phone does that could not read it either.
+pub(super) fn share_messages(world: &World, account: &Arc<Account>, device: u16, request: &str, wanted: &[MessageKey]) {
+    let found = wanted.iter().filter_map(|key| received(world, account, key));
+    let results = found.map(|message| PeerDataOperationResult {
+        placeholder_message_resend_response: MessageField::some(PlaceholderMessageResendResponse {
+            web_message_info_bytes: Some(message.encode_to_vec()),
+        }),
+        ..Default::default()
+    });
+    let protocol = ProtocolMessage {
+        r#type: Some(protocol_message::Type::PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE),
+        peer_data_operation_request_response_message: MessageField::some(PeerDataOperationRequestResponseMessage {
+            peer_data_operation_request_type: Some(PeerDataOperationRequestType::PLACEHOLDER_MESSAGE_RESEND),
+            stanza_id: Some(request.to_owned()),
+            peer_data_operation_result: results.collect(),
+        }),
+        ..Default::default()
+    };
+    tell_companion(world, account, device, protocol);
+}
+
+/// A message of the phone's inbox as phones hand it on, named by phone number.
+fn received(world: &World, account: &Account, key: &MessageKey) -> Option<WebMessageInfo> {
+    let (chat, id): (Jid, _) = (key.remote_jid.as_deref()?.parse().ok()?, key.id.as_deref()?);
+    let sender = world.directory.locate(&chat)?;
+    let item = account.handset().inbox.find(sender.phone, id)?.clone();
+    Some(WebMessageInfo {
+        key: MessageField::some(MessageKey {
+            remote_jid: Some(sender.jid(PHONE, Addressing::Pn).to_string()),
+            from_me: Some(false),
+            id: Some(item.id),
+            participant: None,
+        }),
+        message: MessageField::some(Message { conversation: Some(item.text?), ..Default::default() }),
+        message_timestamp: Some(item.first_seen_ms / 1_000),
+        push_name: Some(sender.state().name.clone()),
+        ..Default::default()
+    })
+}
+
+/// Writes to one companion of the same account.
+fn tell_companion(world: &World, account: &Arc<Account>, device: u16, protocol: ProtocolMessage) {
+    let message = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
     let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
     let envelope = Envelope { id: &id, addressing: Addressing::Pn, category: Some("peer") };
     write(world, account, account, device, &MessageUtils::encode_and_pad(&message), &envelope);

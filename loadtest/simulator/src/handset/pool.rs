@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use waproto::whatsapp::MessageKey;
 
 use super::outbound;
 use super::receive::{self, Incoming};
@@ -34,6 +35,8 @@ pub(crate) enum Task {
     Read { ids: Vec<String> },
     /// Send the app state key to a companion that just published its keys.
     ShareKey { device: u16, requested: Vec<Vec<u8>> },
+    /// Send messages to a companion that could not read them.
+    ShareMessages { device: u16, request: String, wanted: Vec<MessageKey> },
     /// The phone is online again: take what waited.
     Wake,
 }
@@ -126,6 +129,9 @@ fn perform(world: &World, Job { account, task }: Job) {
         Task::Send { to, id, text } => outbound::send_text(world, &account, &to, &id, text),
         Task::Read { ids } => receive::mark_read(world, &account, &ids),
         Task::ShareKey { device, requested } => outbound::share_key(world, &account, device, &requested),
+        Task::ShareMessages { device, request, wanted } => {
+            outbound::share_messages(world, &account, device, &request, &wanted);
+        }
         Task::Wake => receive::wake(world, &account),
     }
     account.touch();

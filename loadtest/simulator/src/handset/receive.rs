@@ -85,7 +85,7 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
             if own {
                 handset.own_copies += 1;
                 drop(handset);
-                answer_own(world, account, incoming.from.device, &message);
+                answer_own(world, account, &incoming, &message);
                 return;
             }
             let limit = world.options.inbox_limit;
@@ -164,12 +164,21 @@ fn content(message: &Message) -> Content {
     }
 }
 
-/// What a companion may want of its own phone: the app state key.
-fn answer_own(world: &World, account: &Arc<Account>, device: u16, message: &Message) {
-    let request = message.protocol_message.as_option().and_then(|protocol| protocol.app_state_sync_key_request.as_option());
-    let Some(request) = request else { return };
-    let requested = request.key_ids.iter().filter_map(|id| id.key_id.clone()).collect();
-    world.handsets.follow_up(Job { account: Arc::clone(account), task: Task::ShareKey { device, requested } });
+/// What a companion may want of its own phone: the app state key, messages that it could not read.
+fn answer_own(world: &World, account: &Arc<Account>, incoming: &Incoming, message: &Message) {
+    let device = incoming.from.device;
+    let Some(protocol) = message.protocol_message.as_option() else { return };
+    let task = if let Some(request) = protocol.app_state_sync_key_request.as_option() {
+        let requested = request.key_ids.iter().filter_map(|id| id.key_id.clone()).collect();
+        Task::ShareKey { device, requested }
+    } else if let Some(request) = protocol.peer_data_operation_request_message.as_option() {
+        let wanted = request.placeholder_message_resend_request.iter();
+        let wanted = wanted.filter_map(|wanted| wanted.message_key.as_option().cloned()).collect();
+        Task::ShareMessages { device, request: incoming.id.clone(), wanted }
+    } else {
+        return;
+    };
+    world.handsets.follow_up(Job { account: Arc::clone(account), task });
 }
 
 fn confirm(world: &World, account: &Account, sender: u64, addressing: Addressing, ids: &[String], kind: Option<&str>) {

@@ -54,10 +54,16 @@ pub(crate) async fn of(stage: &Stage, traffic: &Traffic) -> anyhow::Result<Histo
         .filter(|event| event.kind == "message.received")
         .map(|event| Logged { instance: instance.id.clone(), whatsapp_id: event.text("/whatsapp_id").to_owned() })
         .collect();
+    // What the own phone told after all is no harm done: the log has it.
+    let unread = events.iter().filter(|event| {
+        let id = event.text("/whatsapp_id");
+        event.kind == "message.undecryptable" && history.logged.iter().all(|logged| logged.whatsapp_id != id)
+    });
+    let undecryptable_inbound = unread.count() as u64;
     history.sessions = Sessions {
         retry_receipts: retries,
         undecryptable_outbound: undecryptable,
-        undecryptable_inbound: events.iter().filter(|event| event.kind == "message.undecryptable").count() as u64,
+        undecryptable_inbound,
         probes: traffic.probes.clone(),
     };
     Ok(history)

@@ -13,6 +13,8 @@ mod main_path;
 #[cfg(feature = "fault-injection")]
 mod mutations;
 mod pairing;
+#[cfg(feature = "fault-injection")]
+mod recovery;
 mod refusals;
 mod store;
 mod stream_errors;

@@ -40,6 +40,41 @@ impl Inbox {
         Self { shared, store: Arc::downgrade(&store) }
     }
 
+    /// Commits messages with their events; one that is committed already stays as it is.
+    pub(super) async fn take(&self, batch: &[InboundMessage]) -> anyhow::Result<()> {
+        let store = self.store.upgrade().ok_or_else(|| anyhow::anyhow!("the session is gone"))?;
+        let now = self.shared.ports.clock.now();
+        let writes: Vec<_> = batch
+            .iter()
+            .filter_map(|inbound| received(inbound, &store, now))
+            .map(|inbound| Write {
+                fence: store.owner.fence(),
+                tenant: store.tenant,
+                instance: store.instance,
+                op: Op::Receive(Box::new(inbound)),
+            })
+            .collect();
+        if writes.is_empty() {
+            return Ok(());
+        }
+        if fault::mutation("ack_before_commit") {
+            let (shared, store) = (self.shared.clone(), store.clone());
+            let inbox = Self::new(shared, store.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                fault::point("inbound.before_commit");
+                let _ = inbox.commit(&store, writes).await;
+            });
+            return Ok(());
+        }
+        if fault::mutation("inbound_not_buffered") {
+            // Long enough for the ratchet to be stored.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        fault::point("inbound.before_commit");
+        self.commit(&store, writes).await
+    }
+
     async fn commit(&self, store: &SessionStore, writes: Vec<Write>) -> anyhow::Result<()> {
         let count = writes.len() as u64;
         let commit = self.shared.ports.ledger.commit(writes);
@@ -69,33 +104,7 @@ impl Inbox {
 #[async_trait]
 impl InboundDurabilityHook for Inbox {
     async fn on_messages(&self, _client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let store = self.store.upgrade().ok_or_else(|| anyhow::anyhow!("the session is gone"))?;
-        let now = self.shared.ports.clock.now();
-        let writes: Vec<_> = batch
-            .iter()
-            .filter_map(|inbound| received(inbound, &store, now))
-            .map(|inbound| Write {
-                fence: store.owner.fence(),
-                tenant: store.tenant,
-                instance: store.instance,
-                op: Op::Receive(Box::new(inbound)),
-            })
-            .collect();
-        if writes.is_empty() {
-            return Ok(());
-        }
-        if fault::mutation("ack_before_commit") {
-            let (shared, store) = (self.shared.clone(), store.clone());
-            let inbox = Self::new(shared, store.clone());
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                fault::point("inbound.before_commit");
-                let _ = inbox.commit(&store, writes).await;
-            });
-            return Ok(());
-        }
-        fault::point("inbound.before_commit");
-        self.commit(&store, writes).await
+        self.take(batch).await
     }
 }
 
@@ -130,6 +139,10 @@ fn received(inbound: &InboundMessage, store: &SessionStore, now: Timestamp) -> O
     let mut event = NewEvent::message_received(&message, now);
     if source.is_from_me {
         event.data.insert("from_me".into(), Value::Bool(true));
+    }
+    if info.unavailable_request_id.is_some() {
+        // The own phone told it, later than it came.
+        event.data.insert("recovered".into(), Value::Bool(true));
     }
     if source.is_group {
         event.data.insert("group".into(), json!(true));

@@ -3,6 +3,7 @@
 
 mod http;
 mod inbound;
+mod recovery;
 mod signals;
 
 pub(crate) use http::WebClient;
@@ -17,6 +18,7 @@ use crate::{
     transport::{GatedFactory, SendGate},
 };
 use inbound::Inbox;
+use recovery::Recovery;
 use signals::Signals;
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -60,6 +62,7 @@ impl Link {
         let LinkParts { tenant, instance, owner, data_key, device } = parts;
         let tasks = ClientTasks::default();
         let gate = SendGate::new(owner.clone(), tenant, instance, shared.ports.ledger.clone(), shared.ports.clock.clone());
+        let (lost_inbound, lost) = mpsc::channel(recovery::WAITING);
         let (store, poisoned) = SessionStore::new(SessionParts {
             owner,
             tenant,
@@ -70,14 +73,18 @@ impl Link {
             tasks: tasks.clone(),
             device,
             trust: shared.ports.endpoint.simulator_key(),
-            lost_inbound: shared.metrics.lost_inbound.clone(),
+            lost_inbound,
+            lost_count: shared.metrics.lost_inbound.clone(),
             clock: shared.ports.clock.clone(),
         });
         let (events, signals) = mpsc::channel(SIGNALS);
-        let bot = build(shared, &gate, &store, &tasks, Signals::new(events, shared.metrics.signals_dropped.clone()))
-            .await
-            .map_err(|error| Error::internal(error.to_string()))?;
+        let (recoveries, recovered) = mpsc::channel(recovery::WAITING);
+        let signals_of = Signals::new(events, recoveries, shared.metrics.signals_dropped.clone());
+        let bot =
+            build(shared, &gate, &store, &tasks, signals_of).await.map_err(|error| Error::internal(error.to_string()))?;
         let client = bot.client();
+        let inbox = Inbox::new(shared.clone(), store.clone());
+        tasks.run(Recovery { client: Arc::downgrade(&client), inbox, lost, recovered }.run());
         // One socket a client: reconnecting is ours to decide.
         client.enable_auto_reconnect.store(false, Ordering::SeqCst);
         let run = tasks.run(bot.run());

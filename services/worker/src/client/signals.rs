@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use wacore::types::{
-    events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind},
+    events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind, InboundMessage, MessageBatch},
     presence::ReceiptType,
 };
 use wacore_binary::Jid;
@@ -72,13 +72,18 @@ pub(crate) enum Signal {
 /// The handler.
 pub(crate) struct Signals {
     queue: mpsc::Sender<Signal>,
+    recovered: mpsc::Sender<InboundMessage>,
     overflowed: AtomicBool,
     dropped: prometheus::IntCounter,
 }
 
 impl Signals {
-    pub(crate) fn new(queue: mpsc::Sender<Signal>, dropped: prometheus::IntCounter) -> Self {
-        Self { queue, overflowed: AtomicBool::new(false), dropped }
+    pub(super) fn new(
+        queue: mpsc::Sender<Signal>,
+        recovered: mpsc::Sender<InboundMessage>,
+        dropped: prometheus::IntCounter,
+    ) -> Self {
+        Self { queue, recovered, overflowed: AtomicBool::new(false), dropped }
     }
 
     fn push(&self, signal: Signal) {
@@ -92,11 +97,22 @@ impl Signals {
             self.dropped.inc();
         }
     }
+
+    /// What the own phone told. All others went through the durability hook before they are announced here.
+    fn hand_on_recovered(&self, batch: &MessageBatch) {
+        for message in batch.messages.iter().filter(|message| message.info.unavailable_request_id.is_some()) {
+            if self.recovered.try_send(message.clone()).is_err() {
+                self.dropped.inc();
+            }
+        }
+    }
 }
 
 impl EventHandler for Signals {
     fn handle_event(&self, event: Arc<Event>) {
-        if let Some(signal) = read(&event) {
+        if let Event::Messages(batch) = &*event {
+            self.hand_on_recovered(batch);
+        } else if let Some(signal) = read(&event) {
             self.push(signal);
         }
     }
@@ -112,6 +128,7 @@ impl EventHandler for Signals {
             EventKind::Receipt,
             EventKind::ServerAck,
             EventKind::UndecryptableMessage,
+            EventKind::Messages,
             EventKind::SelfPushNameUpdated,
             EventKind::OfflineSyncCompleted,
             EventKind::StreamReplaced,

@@ -8,9 +8,13 @@
 mod app_sync;
 mod device;
 mod keys;
+mod lost;
 mod message_secrets;
 mod protocol;
 mod signal;
+mod tokens;
+
+pub(crate) use lost::LostInbound;
 
 use crate::{owner::Owner, sealing::DataKey, tasks::ClientTasks, transport::SendGate};
 use std::{
@@ -22,6 +26,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::mpsc;
 use wacore::store::error::{Result as StoreResult, StoreError};
 use warren_domain::{InstanceId, Result, TenantId};
 use warren_ports::ledger::{Op, Outcome, OwnerLedger, Record, RecordKind, Write};
@@ -75,11 +80,11 @@ pub(crate) struct SessionStore {
     new_device: device::NewDevice,
     /// Decrypted messages of this client that are not committed yet: read back without the ledger.
     pending_inbound: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
-    /// Read-modify-write of tokens.
-    token_lock: tokio::sync::Mutex<()>,
+    tokens: tokens::Tokens,
     /// Messages of ours that are on their way: what the library wants kept of them stands in their rows.
     own_messages: Mutex<VecDeque<Box<str>>>,
-    pub(crate) lost_inbound: prometheus::IntCounter,
+    lost_inbound: mpsc::Sender<LostInbound>,
+    lost_count: prometheus::IntCounter,
     pub(crate) clock: Arc<dyn warren_domain::time::Clock>,
 }
 
@@ -94,7 +99,9 @@ pub(crate) struct SessionParts {
     pub(crate) tasks: ClientTasks,
     pub(crate) device: Option<Vec<u8>>,
     pub(crate) trust: Option<[u8; 32]>,
-    pub(crate) lost_inbound: prometheus::IntCounter,
+    /// Who asks the own phone for them.
+    pub(crate) lost_inbound: mpsc::Sender<LostInbound>,
+    pub(crate) lost_count: prometheus::IntCounter,
     pub(crate) clock: Arc<dyn warren_domain::time::Clock>,
 }
 
@@ -114,9 +121,10 @@ impl SessionStore {
             loaded_device: Mutex::new(parts.device),
             new_device: device::NewDevice { trust: parts.trust },
             pending_inbound: Mutex::default(),
-            token_lock: tokio::sync::Mutex::default(),
+            tokens: tokens::Tokens::default(),
             own_messages: Mutex::default(),
             lost_inbound: parts.lost_inbound,
+            lost_count: parts.lost_count,
             clock: parts.clock,
         };
         (Arc::new(store), poisoned)
