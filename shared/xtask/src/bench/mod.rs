@@ -26,8 +26,8 @@ pub(crate) struct Options {
     /// How long each sending phase takes, seconds.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// How long to be idle, seconds.
-    #[arg(long, default_value_t = 20)]
+    /// How long to be idle, seconds; less than the clients' half-minute of keep-alives measures a part of it.
+    #[arg(long, default_value_t = 40)]
     idle: u64,
     /// Only these parts: idle, send, restart.
     #[arg(long, value_delimiter = ',')]

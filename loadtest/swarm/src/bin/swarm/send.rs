@@ -14,6 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Between the first text of every pair and the measurement.
+const SETTLE: Duration = Duration::from_secs(3);
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The API's address, http://...
@@ -68,6 +71,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
         anyhow::Ok(sender)
     });
     let senders = futures::future::try_join_all(warm).await?;
+    // Nor is what those first texts left to do: their receipts, and the sessions to be stored.
+    tokio::time::sleep(SETTLE).await;
     let cpu = arguments.pid.map(process::cpu_seconds).transpose()?;
     let started = Instant::now();
     let deadline = started + Duration::from_secs(arguments.seconds);
