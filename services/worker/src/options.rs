@@ -35,6 +35,9 @@ pub struct Options {
     pub pairing_deadline_s: u64,
     /// Nothing heard of the server for this long, seconds: degraded.
     pub silent_after_s: u64,
+    /// Kicks by another login of the same device do not count towards quarantine so soon after this worker took the shard,
+    /// seconds: a paused former owner may kick once.
+    pub handover_s: u64,
     /// How long events are kept, seconds.
     pub event_retention_s: u64,
     /// How long settled messages are kept, seconds.
@@ -57,6 +60,7 @@ impl Default for Options {
             ack_deadline_ms: 10_000,
             pairing_deadline_s: 600,
             silent_after_s: 90,
+            handover_s: 60,
             event_retention_s: 7 * 24 * 3_600,
             message_retention_s: 30 * 24 * 3_600,
         }

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod canary;
+mod clean_stop;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod history;

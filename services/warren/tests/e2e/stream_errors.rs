@@ -1,10 +1,10 @@
 //! What WhatsApp says when it ends a connection, and what follows: one table, one test a row.
 
 use crate::main_path::is_sent;
-use crate::stage;
+use crate::{binary, stage};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use warren_testkit::{Draft, PATIENCE, Paired, Stage, eventually};
+use warren_testkit::{Draft, Options, PATIENCE, Paired, Stage, eventually};
 
 async fn logins(stage: &Stage, phone: &str) -> u64 {
     let account = stage.simulator.account(phone).await.unwrap();
@@ -45,6 +45,32 @@ async fn replaced_comes_back_because_nobody_else_owns_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn code_409_comes_back_because_nobody_else_owns_it() {
+    comes_back("stream-error", json!({"code": 409})).await;
+}
+
+/// Somebody else logs in with the same session, again and again: fighting him helps nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_kicks_quarantine_until_somebody_connects_it() {
+    let lasting = |options: Options| options.env("WARREN_WORKER__HANDOVER_S", "0");
+    let stage = Stage::start_with(binary(), lasting).await.unwrap();
+    let instance = stage.pair("a").await.unwrap();
+    for kick in 1..=3 {
+        let before = logins(&stage, &instance.phone).await;
+        stage.simulator.happen(&instance.phone, "stream-error", json!({"conflict": "replaced"})).await.unwrap();
+        if kick < 3 {
+            back(&stage, &instance, before, PATIENCE).await;
+        }
+    }
+    stage.state(&instance.id, "quarantined").await.unwrap();
+    assert_eq!(stage.api.instance(&instance.id).await.unwrap().reason.as_deref(), Some("replaced"));
+    let before = logins(&stage, &instance.phone).await;
+    let answer = stage.api.post(&format!("/v1/instances/{}/connect", instance.id), &json!({})).await.unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    back(&stage, &instance, before, PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn code_503_comes_back() {
     comes_back("stream-error", json!({"code": 503})).await;
 }
@@ -78,13 +104,32 @@ async fn code_429_comes_back_after_a_minute() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn code_401_logs_out_and_stays_away() {
+    logs_out("stream-error", json!({"code": 401, "conflict": "device_removed"}), "removed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_516_logs_out_and_stays_away() {
+    logs_out("stream-error", json!({"code": 516}), "removed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_account_is_said_to_be_locked() {
+    let stage = stage().await;
+    let instance = stage.pair("a").await.unwrap();
+    stage.simulator.happen(&instance.phone, "failure", json!({"reason": 403})).await.unwrap();
+    stage.simulator.happen(&instance.phone, "drop", json!({})).await.unwrap();
+    stage.state(&instance.id, "logged_out").await.unwrap();
+    assert_eq!(stage.api.instance(&instance.id).await.unwrap().reason.as_deref(), Some("account_locked"));
+}
+
+/// The server says this; the session is over.
+async fn logs_out(what: &str, body: Value, reason: &str) {
     let stage = stage().await;
     let instance = stage.pair("a").await.unwrap();
     let before = logins(&stage, &instance.phone).await;
-    let removed = json!({"code": 401, "conflict": "device_removed"});
-    stage.simulator.happen(&instance.phone, "stream-error", removed).await.unwrap();
+    stage.simulator.happen(&instance.phone, what, body).await.unwrap();
     stage.state(&instance.id, "logged_out").await.unwrap();
-    assert_eq!(stage.api.instance(&instance.id).await.unwrap().reason.as_deref(), Some("removed"));
+    assert_eq!(stage.api.instance(&instance.id).await.unwrap().reason.as_deref(), Some(reason));
     assert_eq!(logins(&stage, &instance.phone).await, before);
     let log = stage.api.events(&instance.id).await.unwrap();
     assert!(log.iter().any(|event| event.kind == "instance.state_changed" && event.text("/state") == "logged_out"));

@@ -30,8 +30,6 @@ const STABLE: Duration = Duration::from_secs(30);
 /// Three kicks within this span quarantine the instance.
 const KICK_WINDOW: Duration = Duration::from_secs(600);
 const KICK_LIMIT: usize = 3;
-/// Kicks this soon after the shard changed hands do not count: a paused former owner may kick once.
-const HANDOVER: Duration = Duration::from_secs(60);
 
 /// What the instance is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,7 +245,7 @@ impl Actor {
         // Is it still ours? If not, this commit says so and the actor ends.
         self.commit(Op::Barrier).await?;
         let now = Instant::now();
-        if now.duration_since(self.owned_since) > HANDOVER {
+        if now.duration_since(self.owned_since) > Duration::from_secs(self.shared.options.handover_s) {
             self.kicks.push_back(now);
         }
         self.kicks.retain(|at| now.duration_since(*at) < KICK_WINDOW);
