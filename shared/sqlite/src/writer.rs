@@ -34,7 +34,7 @@ const BATCH_ITEMS: usize = 256;
 /// From so many jobs in a batch on, the next one begins [`PACE`] after it.
 const COMPANY: usize = 4;
 /// At least this long from one batch to the next while there are many writers.
-const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(4);
 /// Bytes after which a transaction takes no more jobs.
 const BATCH_BYTES: usize = 1 << 20;
 
