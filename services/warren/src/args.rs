@@ -47,7 +47,8 @@ pub(crate) struct Standalone {
     /// Run a simulator in this process, and connect to it and never to WhatsApp.
     #[arg(long, conflicts_with = "simulator_url")]
     pub(crate) simulator: bool,
-    /// Connect to the simulator at this address and never to WhatsApp, for example http://127.0.0.1:8090.
+    /// Connect to the simulator at this address and never to WhatsApp, for example http://127.0.0.1:8090; with https:// its
+    /// WebSocket is spoken to over TLS.
     #[arg(long, value_name = "URL")]
     pub(crate) simulator_url: Option<String>,
 }

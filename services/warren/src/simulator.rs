@@ -3,6 +3,7 @@
 use crate::args;
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
+use crate::network::Trust;
 use crate::{network, process, settings, standalone};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,7 +33,9 @@ impl Sandbox {
 
     /// How the worker reaches it.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, Failure> {
-        network::simulator(&self.address().to_string(), self.simulator.trust().static_public_key)
+        let trust = self.simulator.trust();
+        let trust = Trust { static_public_key: trust.static_public_key, tls_ca_pem: trust.tls_ca_pem.clone() };
+        network::simulator(&self.address().to_string(), trust)
     }
 
     /// Where people and tests reach it.

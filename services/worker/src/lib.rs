@@ -56,8 +56,10 @@ pub struct Ports {
 /// The WhatsApp side.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// `wss://web.whatsapp.com/ws/chat`, or a simulator's `ws://` address.
+    /// `wss://web.whatsapp.com/ws/chat`, or a simulator's `ws://` or `wss://` address.
     pub url: String,
+    /// The authority that signs a simulator's certificates, PEM; without one the public roots count.
+    pub authority: Option<String>,
     /// Which network that is. A pinned simulator key is used for nothing but a simulator.
     pub network: Network,
 }
@@ -69,7 +71,7 @@ impl Endpoint {
     /// WhatsApp.
     #[must_use]
     pub fn whatsapp() -> Self {
-        Self { url: WHATSAPP_URL.to_owned(), network: Network::Whatsapp }
+        Self { url: WHATSAPP_URL.to_owned(), authority: None, network: Network::Whatsapp }
     }
 
     fn simulator_key(&self) -> Option<[u8; 32]> {
@@ -86,6 +88,12 @@ impl Endpoint {
             || host.ends_with(".whatsapp.com")
             || host == "whatsapp.net"
             || host.ends_with(".whatsapp.net");
+        if self.authority.is_some() && self.network == Network::Whatsapp {
+            return Err(Error::invalid(
+                "foreign_authority",
+                "WhatsApp's certificates are checked against the public roots.",
+            ));
+        }
         match (&self.network, is_whatsapp) {
             (Network::Simulator { .. }, true) => Err(Error::invalid(
                 "pinned_key_on_whatsapp",
@@ -122,9 +130,10 @@ mod tests {
     #[test]
     fn a_pinned_key_and_a_whatsapp_host_exclude_each_other() {
         let simulator = Network::Simulator { static_key: [1; 32] };
-        let endpoint = |url: &str, network: &Network| Endpoint { url: url.into(), network: *network };
+        let endpoint = |url: &str, network: &Network| Endpoint { url: url.into(), authority: None, network: *network };
         assert!(endpoint("ws://127.0.0.1:8090/ws/chat", &simulator).check().is_ok());
         assert!(Endpoint::whatsapp().check().is_ok());
+        assert!(Endpoint { authority: Some("PEM".into()), ..Endpoint::whatsapp() }.check().is_err());
         assert!(endpoint("wss://web.whatsapp.com/ws/chat", &simulator).check().is_err());
         assert!(endpoint("wss://web.whatsapp.com:443/ws", &simulator).check().is_err());
         assert!(endpoint("ws://127.0.0.1:8090/ws/chat", &Network::Whatsapp).check().is_err());

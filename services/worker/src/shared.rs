@@ -24,7 +24,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(options: Options, ports: Ports) -> Result<Arc<Self>> {
         let metrics = WorkerMetrics::new(&ports.metrics);
-        let dialer = Arc::new(Dialer::new(&ports.endpoint.url)?);
+        let dialer = Arc::new(Dialer::new(&ports.endpoint.url, ports.endpoint.authority.as_deref())?);
         let web = WebClient::new().map_err(Error::internal)?;
         let admission = Admission::new(options.connects_per_second, options.connects_at_once);
         let fetcher = Fetcher::new(ports.ledger.clone(), options.window);

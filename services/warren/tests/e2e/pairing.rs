@@ -1,10 +1,10 @@
 //! Linking, unlinking, linking again.
 
 use crate::main_path::is_sent;
-use crate::stage;
+use crate::{binary, stage};
 use serde_json::json;
 use std::time::Duration;
-use warren_testkit::{Draft, PATIENCE, Stream, eventually};
+use warren_testkit::{Draft, Network, Options, PATIENCE, Stage, Stream, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logged_out_instance_pairs_again_under_its_id() {
@@ -107,4 +107,20 @@ async fn a_pairing_that_a_kill_interrupts_begins_again() {
     let log = stage.api.events(&id).await.unwrap();
     assert!(log.iter().any(|event| event.kind == "pairing.failed" && event.text("/reason") == "interrupted"));
     stage.pair_as(&id, None).await.unwrap();
+}
+
+/// As with WhatsApp itself, and as the scorecard measures it; the simulator's own authority signs.
+#[tokio::test(flavor = "multi_thread")]
+async fn pairs_and_sends_over_tls() {
+    let over_tls = |mut options: Options| {
+        if let Network::Simulator(url) = &mut options.network {
+            *url = url.replacen("http://", "https://", 1);
+        }
+        options
+    };
+    let stage = Stage::start_with(binary(), over_tls).await.unwrap();
+    let a = stage.pair("a").await.unwrap();
+    let person = stage.simulator.person(json!({})).await.unwrap();
+    let sent = stage.api.send(&a.id, &Draft::text(&person.phone, "in private").wait()).await.unwrap();
+    assert!(is_sent(&sent), "{sent:?}");
 }

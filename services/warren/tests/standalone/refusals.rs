@@ -102,7 +102,7 @@ fn another_number_of_shards_is_refused() {
 #[test]
 fn whatsapp_is_no_simulator() {
     let folder = tempfile::tempdir().unwrap();
-    for url in ["http://web.whatsapp.com", "http://g.whatsapp.net:80", "https://127.0.0.1:1", "127.0.0.1:8090"] {
+    for url in ["http://web.whatsapp.com", "http://g.whatsapp.net:80", "https://web.whatsapp.com", "127.0.0.1:8090"] {
         let (code, line) = refused(warren(folder.path(), &["standalone", "--simulator-url", url]));
         assert_eq!(code, 78, "{line}");
     }

@@ -8,7 +8,7 @@ mod stage;
 use crate::shell::{Program, root};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use stage::{Simulator, Standalone, swarm};
+use stage::{Line, Simulator, Standalone, swarm};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -72,16 +72,17 @@ fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Rows 1 and 3: memory and CPU of idle instances.
+/// Rows 1 and 3: memory and CPU of idle instances, over TLS on both sides.
 fn idle(options: &Options, bin: &Path, figures: &mut Value) -> Result<Vec<Row>> {
     let count = options.idle_instances.to_string();
     let bare = {
         let simulator = Simulator::start(bin)?;
         let idle = options.idle.to_string();
-        swarm(bin, &["bare", "--simulator", simulator.url(), "--clients", &count, "--pre-keys", "50", "--idle", &idle])?
+        let arguments = ["bare", "--simulator", simulator.url(), "--clients", &count, "--pre-keys", "50", "--idle", &idle];
+        swarm(bin, &[&arguments[..], &["--tls"]].concat())?
     };
     let simulator = Simulator::start(bin)?;
-    let warren = Standalone::start(bin, &simulator)?;
+    let warren = Standalone::start(bin, &simulator, Line::Tls)?;
     let base = machine::private_kib(warren.pid())?;
     warren.fleet(bin, options.idle_instances)?;
     // What pairing left to do ends within seconds; it is not part of being idle.
@@ -123,7 +124,7 @@ fn busy(options: &Options, bin: &Path, figures: &mut Value, send: bool, restart:
         None
     };
     let simulator = Simulator::start(bin)?;
-    let mut warren = Standalone::start(bin, &simulator)?;
+    let mut warren = Standalone::start(bin, &simulator, Line::Plain)?;
     let paired = warren.fleet(bin, options.instances)?;
     note(figures, "pairing", paired);
     if let Some(bare) = bare {

@@ -56,6 +56,22 @@ impl Simulator {
     }
 }
 
+/// How Warren's instances speak to the simulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    Plain,
+    Tls,
+}
+
+impl Line {
+    fn url(self, simulator: &Simulator) -> String {
+        match self {
+            Self::Plain => simulator.url.clone(),
+            Self::Tls => simulator.url.replacen("http://", "https://", 1),
+        }
+    }
+}
+
 /// A standalone Warren over a folder of its own.
 pub(crate) struct Standalone {
     process: Process,
@@ -68,9 +84,9 @@ pub(crate) struct Standalone {
 }
 
 impl Standalone {
-    pub(crate) fn start(bin: &Path, simulator: &Simulator) -> Result<Self> {
+    pub(crate) fn start(bin: &Path, simulator: &Simulator, line: Line) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (process, started) = launch(bin, &simulator.url, folder.path(), true)?;
+        let (process, started) = launch(bin, &line.url(simulator), folder.path(), true)?;
         Ok(Self {
             process,
             api: started.api,

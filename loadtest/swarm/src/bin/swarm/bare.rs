@@ -3,6 +3,7 @@
 use crate::{process, simulator::Simulator};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use std::{
     str::FromStr,
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, Semaphore};
+use tokio_rustls::TlsConnector;
 use wacore::{
     net::{HttpClient, HttpRequest, HttpResponse},
     store::{
@@ -45,6 +47,9 @@ pub(crate) struct Arguments {
     /// One-time pre-keys of each.
     #[arg(long, default_value_t = 50)]
     pre_keys: usize,
+    /// Connect over TLS.
+    #[arg(long)]
+    tls: bool,
     /// How long to be idle, seconds.
     #[arg(long, default_value_t = 20)]
     idle: u64,
@@ -107,16 +112,16 @@ struct Bare {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let simulator = Arc::new(Simulator::new(&arguments.simulator)?);
-    let key = simulator.static_key().await?;
+    let dialing = Dialing::new(&simulator, arguments.tls).await?;
     let own = std::process::id();
     let base = process::private_kib(own)?;
     let started = Instant::now();
     let gate = Arc::new(Semaphore::new(AT_ONCE));
     let starting = (0..arguments.clients).map(|_| {
-        let (simulator, gate, pre_keys) = (simulator.clone(), gate.clone(), arguments.pre_keys);
+        let (simulator, dialing, gate, pre_keys) = (simulator.clone(), dialing.clone(), gate.clone(), arguments.pre_keys);
         tokio::spawn(async move {
             let _permit = gate.acquire_owned().await?;
-            start(&simulator, key, pre_keys).await
+            start(&simulator, dialing, pre_keys).await
         })
     });
     let mut clients = Vec::with_capacity(arguments.clients);
@@ -136,9 +141,40 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     Ok(report)
 }
 
-async fn start(simulator: &Simulator, key: [u8; 32], pre_keys: usize) -> Result<Bare> {
+/// How clients reach the simulator.
+#[derive(Clone)]
+struct Dialing {
+    url: String,
+    tls: Option<TlsConnector>,
+    key: [u8; 32],
+}
+
+impl Dialing {
+    async fn new(simulator: &Simulator, tls: bool) -> Result<Self> {
+        let trust = simulator.trust().await?;
+        let mut key = [0; 32];
+        hex::decode_to_slice(&trust.static_public_key, &mut key)?;
+        let url = simulator.socket(tls);
+        let tls = tls.then(|| trusting(&trust.tls_ca_pem)).transpose()?;
+        Ok(Self { url, tls, key })
+    }
+
+    fn factory(self) -> TokioWebSocketTransportFactory {
+        let connector = self.tls.map_or(Connector::Plain, Connector::Rustls);
+        TokioWebSocketTransportFactory::new().with_url(self.url).with_connector(connector)
+    }
+}
+
+fn trusting(authority: &str) -> Result<TlsConnector> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn start(simulator: &Simulator, dialing: Dialing, pre_keys: usize) -> Result<Bare> {
     let backend = InMemoryBackend::new();
-    let cert = CachedNoiseCert { key, not_before: 0, not_after: 4_000_000_000 };
+    let cert = CachedNoiseCert { key: dialing.key, not_before: 0, not_after: 4_000_000_000 };
     let mut device = Device::new();
     device.pn = Some(Jid::pn_device("1", 0));
     device.server_cert_chain = Some(CachedServerCertChain { leaf: cert.clone(), intermediate: cert });
@@ -146,9 +182,7 @@ async fn start(simulator: &Simulator, key: [u8; 32], pre_keys: usize) -> Result<
     let ears = Arc::new(Ears::default());
     let bot = Bot::builder()
         .with_backend(backend)
-        .with_transport_factory(
-            TokioWebSocketTransportFactory::new().with_url(simulator.socket()).with_connector(Connector::Plain),
-        )
+        .with_transport_factory(dialing.factory())
         .with_http_client(NoHttp)
         .with_runtime(TokioRuntime)
         .with_event_handler(Handler(ears.clone()))

@@ -1,6 +1,6 @@
 //! The simulator's admin API, as far as the load generator needs it.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 pub(crate) struct Simulator {
@@ -8,9 +8,13 @@ pub(crate) struct Simulator {
     client: reqwest::Client,
 }
 
+/// What simulated clients pin.
 #[derive(Deserialize)]
-struct Trust {
-    static_public_key: String,
+pub(crate) struct Trust {
+    /// The static key, 64 hex digits.
+    pub(crate) static_public_key: String,
+    /// The authority that signs its certificates.
+    pub(crate) tls_ca_pem: String,
 }
 
 #[derive(Deserialize)]
@@ -29,23 +33,13 @@ impl Simulator {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), client })
     }
 
-    /// The address that clients dial.
-    pub(crate) fn socket(&self) -> String {
-        format!("{}/ws/chat", self.url.replacen("http", "ws", 1))
+    /// The address that clients dial: its one port serves both.
+    pub(crate) fn socket(&self, tls: bool) -> String {
+        format!("{}/ws/chat", self.url.replacen("http", if tls { "wss" } else { "ws" }, 1))
     }
 
-    /// The static key that simulated clients pin.
-    pub(crate) async fn static_key(&self) -> Result<[u8; 32]> {
-        let trust: Trust =
-            self.client.get(format!("{}/admin/trust", self.url)).send().await?.error_for_status()?.json().await?;
-        let bytes: Vec<u8> = (0..trust.static_public_key.len())
-            .step_by(2)
-            .map(|at| {
-                let digits = trust.static_public_key.get(at..at + 2).context("an odd number of digits")?;
-                Ok(u8::from_str_radix(digits, 16)?)
-            })
-            .collect::<Result<_>>()?;
-        bytes.try_into().ok().context("the key has not 32 bytes")
+    pub(crate) async fn trust(&self) -> Result<Trust> {
+        Ok(self.client.get(format!("{}/admin/trust", self.url)).send().await?.error_for_status()?.json().await?)
     }
 
     /// Scans a QR code with a new phone.
