@@ -17,9 +17,19 @@ async fn lose_one(stage: &mut Stage, traffic: &Traffic) {
     restart_faulty(stage, traffic, dying).await;
     let known = &traffic.people[0].phone;
     stage.simulator.write(known, &traffic.instance.phone, "only once", 1).await.unwrap();
-    // A send stores what ratchets moved, the one of the message that is not committed yet among them.
-    let _ = stage.api.try_send(&traffic.instance.id, &Draft::text(known, "meanwhile")).await;
+    // Sends store what ratchets moved, the one of the message that is not committed yet among them.
+    let (api, to) = (stage.api.clone(), known.clone());
+    let instance = traffic.instance.id.clone();
+    let sending = tokio::spawn(async move {
+        let mut texts = (0..).map(|number| Draft::text(&to, &format!("meanwhile {number}")));
+        while let Some(draft) = texts.next()
+            && api.try_send(&instance, &draft).await.is_ok()
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
     stage.warren.died(PATIENCE).await.unwrap();
+    sending.await.unwrap();
     stage.restart().await.unwrap();
 }
 

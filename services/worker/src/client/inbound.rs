@@ -68,8 +68,7 @@ impl Inbox {
             return Ok(());
         }
         if fault::mutation("inbound_not_buffered") {
-            // Long enough for the ratchet to be stored.
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            store.sessions_stored().await;
         }
         fault::point("inbound.before_commit");
         self.commit(&store, writes).await

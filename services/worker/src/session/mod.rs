@@ -22,7 +22,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -83,6 +83,8 @@ pub(crate) struct SessionStore {
     tokens: tokens::Tokens,
     /// Messages of ours that are on their way: what the library wants kept of them stands in their rows.
     own_messages: Mutex<VecDeque<Box<str>>>,
+    /// How often sessions were stored.
+    flushes: AtomicU64,
     lost_inbound: mpsc::Sender<LostInbound>,
     lost_count: prometheus::IntCounter,
     pub(crate) clock: Arc<dyn warren_domain::time::Clock>,
@@ -123,6 +125,7 @@ impl SessionStore {
             pending_inbound: Mutex::default(),
             tokens: tokens::Tokens::default(),
             own_messages: Mutex::default(),
+            flushes: AtomicU64::new(0),
             lost_inbound: parts.lost_inbound,
             lost_count: parts.lost_count,
             clock: parts.clock,
@@ -142,6 +145,14 @@ impl SessionStore {
 
     fn is_own_message(&self, whatsapp_id: &str) -> bool {
         self.own_messages.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().any(|id| **id == *whatsapp_id)
+    }
+
+    /// For tests: waits until the ratchets as they are now are stored. The flush that is under way may be older.
+    pub(crate) async fn sessions_stored(&self) {
+        let last = self.flushes.load(Ordering::SeqCst) + 2;
+        while self.flushes.load(Ordering::SeqCst) < last {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Gives this client object up: it can never write again, its transport is closed, its tasks are dropped.

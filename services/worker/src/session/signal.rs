@@ -3,7 +3,10 @@
 use super::{SessionStore, keys};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use wacore::store::{
     error::{Result, StoreError},
     traits::SignalStore,
@@ -49,6 +52,7 @@ impl SignalStore for SessionStore {
         tokio::time::sleep(BUFFER_FIRST).await;
         let records = sessions.iter().map(|(address, session)| (keys::text(address), session.as_ref(), 0));
         self.put_all(RecordKind::Session, records).await?;
+        self.flushes.fetch_add(1, Ordering::SeqCst);
         warren_runtime::fault::point("session.flushed");
         Ok(())
     }
