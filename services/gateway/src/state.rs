@@ -6,6 +6,7 @@ use crate::{
     problem::{Problem, Result},
     stream::{Quota, Tails},
     telemetry::Telemetry,
+    v1::pairing::Polling,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -44,6 +45,7 @@ pub(crate) struct Gateway {
     pub(crate) authentication: Authentication,
     pub(crate) tails: Tails,
     pub(crate) sockets: Quota,
+    pub(crate) polling: Polling,
     pub(crate) in_flight: Semaphore,
 }
 
@@ -59,6 +61,7 @@ impl Gateway {
             sockets: Quota::new(options.websockets, options.websockets_per_tenant, telemetry.sockets.clone()),
             in_flight: Semaphore::new(options.requests.min(Semaphore::MAX_PERMITS)),
             tails: Tails::default(),
+            polling: Polling::default(),
             ledger: ports.ledger,
             bus: ports.bus,
             clock: ports.clock,

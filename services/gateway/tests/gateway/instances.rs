@@ -112,6 +112,28 @@ async fn pairing_by_qr() {
     gateway.post(&path, key, json!({"method": "telepathy"})).await.is_problem(422, "invalid_request");
 }
 
+/// Row 74 of the bad inputs: a pairing polled much faster than its codes change.
+#[tokio::test]
+async fn a_pairing_polled_too_often_is_429() {
+    let gateway = Gateway::start().await;
+    let tenant = gateway.tenant().await;
+    let (key, instance) = (&tenant.key, gateway.instance(&tenant).await);
+    let other = gateway.instance(&tenant).await;
+    for instance in [&instance, &other] {
+        Worker::own(&gateway, &tenant.id, instance).await.answer(&gateway);
+    }
+    let path = format!("/v1/instances/{instance}/pairing");
+    let looks = (0..400).map(|_| gateway.get(&path, key));
+    let answers = futures::future::join_all(looks).await;
+    let (fine, many): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert!(fine.len() >= 50 && !many.is_empty(), "{} fine, {} refused", fine.len(), many.len());
+    for refused in many {
+        refused.is_problem(429, "too_many_requests");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    gateway.get(&format!("/v1/instances/{other}/pairing"), key).await.is(200);
+}
+
 #[tokio::test]
 async fn transitions_are_the_owners() {
     let gateway = Gateway::start().await;

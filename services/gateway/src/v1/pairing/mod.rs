@@ -2,8 +2,11 @@
 
 pub(crate) mod cancel;
 pub(crate) mod image;
+mod polling;
 pub(crate) mod read;
 pub(crate) mod start;
+
+pub(crate) use polling::Polling;
 
 use crate::{problem::Result, state::App};
 use serde::Serialize;
@@ -46,6 +49,7 @@ impl View {
 /// How the pairing of the tenant's instance stands.
 async fn status(app: &App, tenant: TenantId, instance: InstanceId) -> Result<Pairing> {
     app.instance(tenant, instance).await?;
+    app.polling.look(instance)?;
     match app.ask(tenant, instance, Action::PairingStatus).await? {
         Reply::Pairing(pairing) => Ok(pairing),
         _ => Ok(Pairing { state: PairingState::None, qr: None, expires_at: None, reason: None }),
