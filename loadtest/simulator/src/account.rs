@@ -14,6 +14,8 @@ use crate::handset::Handset;
 use crate::iq::app_state::Collection;
 use crate::ledger::Ledger;
 use crate::link::Link;
+use crate::presence::Presence;
+use crate::profile::{Chats, Profile};
 use crate::queue::{Class, Queue};
 use crate::stanza;
 use crate::trouble::Trouble;
@@ -51,6 +53,9 @@ pub(crate) struct State {
     pub(crate) lid_migrated: bool,
     pub(crate) habits: Habits,
     pub(crate) trouble: Trouble,
+    pub(crate) profile: Profile,
+    pub(crate) presence: Presence,
+    pub(crate) chats: Chats,
     /// Refuse the next login with this reason.
     pub(crate) next_failure: Option<u16>,
     pub(crate) ledger: Ledger,
@@ -88,6 +93,8 @@ pub(crate) struct Device {
     pub(crate) told_low: bool,
     pub(crate) queue: Queue,
     pub(crate) link: Option<Link>,
+    /// The `Host` by which its last connection reached us.
+    pub(crate) reached: Option<String>,
     pub(crate) logins: u64,
     pub(crate) replaced: u64,
 }
@@ -124,6 +131,7 @@ impl Device {
             told_low: false,
             queue: Queue::default(),
             link: None,
+            reached: None,
             logins: 0,
             replaced: 0,
         }
@@ -148,6 +156,9 @@ impl State {
             lid_migrated,
             habits: Habits::default(),
             trouble: Trouble::default(),
+            profile: Profile::default(),
+            presence: Presence::default(),
+            chats: Chats::default(),
             next_failure: None,
             ledger: Ledger::default(),
             collections: BTreeMap::new(),

@@ -53,9 +53,41 @@ pub(crate) fn parse_phone(text: &str) -> Option<u64> {
     user.parse().ok()
 }
 
+/// The other way the same number is written, in the countries that have two: Brazil's mobile numbers with or without the
+/// ninth digit, Mexico's with or without the 1, Argentina's with or without the 9. The server knows the number under the
+/// form it was registered in, and answers with that.
+pub(crate) fn other_form(phone: u64) -> Option<u64> {
+    let digits = phone.to_string();
+    let other = match (digits.get(..2)?, digits.len()) {
+        ("55", 12) => format!("{}9{}", digits.get(..4)?, digits.get(4..)?),
+        ("55", 13) if digits.get(4..5)? == "9" => format!("{}{}", digits.get(..4)?, digits.get(5..)?),
+        ("52", 12) => format!("521{}", digits.get(2..)?),
+        ("52", 13) if digits.get(2..3)? == "1" => format!("52{}", digits.get(3..)?),
+        ("54", 12) => format!("549{}", digits.get(2..)?),
+        ("54", 13) if digits.get(2..3)? == "9" => format!("54{}", digits.get(3..)?),
+        _ => return None,
+    };
+    other.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_with_two_forms_lead_to_each_other() {
+        for (one, other) in [
+            (551_187_654_321, 5_511_987_654_321),
+            (525_512_345_678, 5_215_512_345_678),
+            (541_112_345_678, 5_491_112_345_678),
+        ] {
+            assert_eq!(other_form(one), Some(other));
+            assert_eq!(other_form(other), Some(one));
+        }
+        for single in [6_281_100_000_001, 5_511_887_654_321, 12_125_550_100, 4_917_012_345_678] {
+            assert_eq!(other_form(single), None, "{single}");
+        }
+    }
 
     #[test]
     fn phones_are_digits_only() {

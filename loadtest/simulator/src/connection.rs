@@ -27,10 +27,10 @@ const REPLACE_LIMIT: Duration = Duration::from_secs(3);
 const NOT_LINKED: u16 = 401;
 
 /// Serves one upgraded connection. Every ending is normal for the server; it is counted and logged here.
-pub(crate) async fn run(world: Arc<World>, socket: WebSocketStream<Socket>) {
+pub(crate) async fn run(world: Arc<World>, socket: WebSocketStream<Socket>, reached: Option<String>) {
     world.counters.connections.one();
     world.counters.connections_open.one();
-    let ended = Box::pin(serve(&world, socket)).await;
+    let ended = Box::pin(serve(&world, socket, reached)).await;
     world.counters.connections_open.sub(1);
     match ended {
         Ok(()) | Err(wire::Error::Closed) => {}
@@ -45,7 +45,7 @@ pub(crate) async fn run(world: Arc<World>, socket: WebSocketStream<Socket>) {
     }
 }
 
-async fn serve(world: &Arc<World>, socket: WebSocketStream<Socket>) -> Result<(), wire::Error> {
+async fn serve(world: &Arc<World>, socket: WebSocketStream<Socket>, reached: Option<String>) -> Result<(), wire::Error> {
     let options = &world.options;
     let frames = Frames::new(socket, options.max_frame_bytes, options.write_timeout);
     let handshake = tokio::select! {
@@ -64,11 +64,17 @@ async fn serve(world: &Arc<World>, socket: WebSocketStream<Socket>) -> Result<()
     if unpaired {
         return pairing::serve(world, wire, peer.client_static).await;
     }
-    log_in(world, wire, &payload, &peer).await
+    log_in(world, wire, &payload, &peer, reached).await
 }
 
 /// Admits the device the payload names, after its earlier connection is closed.
-async fn log_in(world: &Arc<World>, mut wire: Wire, payload: &ClientPayload, peer: &Peer) -> Result<(), wire::Error> {
+async fn log_in(
+    world: &Arc<World>,
+    mut wire: Wire,
+    payload: &ClientPayload,
+    peer: &Peer,
+    reached: Option<String>,
+) -> Result<(), wire::Error> {
     let device = payload.device.and_then(|number| u16::try_from(number).ok()).unwrap_or(0);
     let account = payload.username.and_then(|phone| world.directory.by_phone(phone));
     let Some(account) = account else {
@@ -98,6 +104,7 @@ async fn log_in(world: &Arc<World>, mut wire: Wire, payload: &ClientPayload, pee
         let mut state = account.state();
         if let Some(known) = state.devices.get_mut(&device) {
             known.logins += 1;
+            known.reached = reached;
             known.queue.drop_ephemeral();
         }
     }

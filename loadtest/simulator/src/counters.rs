@@ -93,6 +93,20 @@ counters! {
     handset_undecryptable,
     /// Messages sent by people.
     handset_sent,
+    /// Files taken from clients.
+    media_uploads,
+    /// Files given to clients, as a whole or in part.
+    media_downloads,
+    /// Files removed because the store was full.
+    media_evicted,
+    /// Media that phones fetched and decrypted.
+    media_fetched,
+    /// Media that phones could not fetch or decrypt.
+    media_failed,
+    /// Messages refused under a reach-out limit.
+    messages_restricted,
+    /// Notifications about groups, one for each account told.
+    group_notices,
     /// Devices a person could not write to because they had published no keys.
     devices_without_keys,
     /// Snapshot files written.

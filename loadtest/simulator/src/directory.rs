@@ -7,7 +7,7 @@ use rand::RngExt as _;
 use wacore_binary::Jid;
 
 use crate::account::{Account, State};
-use crate::address::Addressing;
+use crate::address::{self, Addressing};
 use crate::handset::Handset;
 use crate::trust;
 
@@ -35,6 +35,12 @@ impl Directory {
     pub(crate) fn by_phone(&self, phone: u64) -> Option<Arc<Account>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         index.by_phone.get(&phone).cloned()
+    }
+
+    /// The account of a number as somebody may dial it: WhatsApp finds the numbers of some countries in either of the
+    /// two forms they are written in.
+    pub(crate) fn by_number(&self, phone: u64) -> Option<Arc<Account>> {
+        self.by_phone(phone).or_else(|| self.by_phone(address::other_form(phone)?))
     }
 
     /// Whose device a JID names. The device itself need not exist.

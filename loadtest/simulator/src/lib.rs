@@ -3,7 +3,7 @@
 //!
 //! It is a sandbox for users (`warren simulator`, `warren standalone --simulator`) and the far end of every load and
 //! fault test. One TCP port serves plain and TLS connections alike: the WebSocket at `/ws/chat`, the admin API at
-//! `/admin/*`. See the README of this crate for what it does like WhatsApp and what it does not.
+//! `/admin/*`, the media host at `/mms/*` and `/v/*`. See the README of this crate for what it does like WhatsApp and what it does not.
 
 mod account;
 mod address;
@@ -13,14 +13,19 @@ mod bundle;
 mod connection;
 mod counters;
 mod directory;
+mod groups;
 mod handset;
 mod iq;
 mod ledger;
 mod link;
 mod listener;
+mod media;
 mod message;
 mod noise;
 mod pairing;
+mod pairing_code;
+mod presence;
+mod profile;
 mod queue;
 mod receipt;
 mod session;
@@ -77,6 +82,11 @@ pub struct Options {
     pub ledger_limit: usize,
     /// Messages kept in the inbox of one phone; the oldest goes first.
     pub inbox_limit: usize,
+    /// The name under which clients reach the media host, `host[:port]`, always by `https`. Without it, clients are
+    /// sent back to the name by which their WebSocket reached this port; the TLS certificate has to be valid for it.
+    pub media_host: Option<String>,
+    /// Bytes of media kept in all; the oldest files go first. One file has at most 128 MiB.
+    pub media_limit: u64,
     /// Largest single frame or WebSocket message taken from a client, in bytes.
     pub max_frame_bytes: usize,
     /// Connections open at a time, of clients and of the admin API together; further ones are closed at once.
@@ -101,6 +111,8 @@ impl Default for Options {
             queue_limit: 10_000,
             ledger_limit: 20_000,
             inbox_limit: 10_000,
+            media_host: None,
+            media_limit: 4 * 1024 * 1024 * 1024,
             max_frame_bytes: 4 * 1024 * 1024,
             max_connections: 50_000,
             replaced_linger: Duration::ZERO,
@@ -129,10 +141,13 @@ impl Simulator {
     pub async fn start(listener: TcpListener, options: Options) -> anyhow::Result<Self> {
         let local_addr = listener.local_addr().context("listener without a local address")?;
         let loaded = options.clone();
-        let (keys, accounts) = tokio::task::spawn_blocking(move || {
+        let (keys, accounts, groups, media) = tokio::task::spawn_blocking(move || {
             let keys = trust::Keys::load_or_create(loaded.data_dir.as_deref(), &loaded.tls_names)?;
             let accounts = snapshot::load(loaded.data_dir.as_deref(), &loaded)?;
-            anyhow::Ok((keys, accounts))
+            let groups = groups::store::load(loaded.data_dir.as_deref())?;
+            let host = media::Host::new(loaded.media_host, local_addr);
+            let media = media::Store::open(loaded.data_dir.as_deref(), loaded.media_limit, host)?;
+            anyhow::Ok((keys, accounts, groups, media))
         })
         .await
         .context("loading the simulator's state")??;
@@ -140,9 +155,12 @@ impl Simulator {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let (handsets, runs) = handset::Pool::new(handset::worker_count());
-        let world = Arc::new(World::new(options, keys, handsets, stop.clone()));
+        let world = Arc::new(World::new(options, keys, handsets, media, stop.clone()));
         for account in accounts {
             world.directory.insert(account);
+        }
+        for group in groups {
+            world.groups.insert(group);
         }
         for run in runs {
             tasks.spawn(run.serve(Arc::clone(&world)));

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wacore_binary::Node;
 
 use crate::pairing::Scan;
+use crate::pairing_code::Typed;
 
 /// Commands waiting for one connection; a connection that does not take them is about to be closed anyway.
 const COMMANDS: usize = 32;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     WriteAndClose(Node),
     /// A phone scanned the QR code of this unpaired connection.
     Scan(Box<Scan>),
+    /// Somebody typed the code of this unpaired connection on a phone.
+    Typed(Box<Typed>),
 }
 
 /// One live connection, as others see it.

@@ -20,7 +20,7 @@ use tower::Service as _;
 
 use crate::socket::Socket;
 use crate::world::World;
-use crate::{admin, connection};
+use crate::{admin, connection, media};
 
 const WEB_SOCKET_PATH: &str = "/ws/chat";
 /// The first byte of a TLS ClientHello's record.
@@ -31,12 +31,14 @@ const READ_BUFFER: usize = 4 * 1024;
 const HTTP_BUFFER: usize = 64 * 1024;
 /// One admin request, whose body may come slowly.
 const ADMIN_LIMIT: Duration = Duration::from_secs(60);
+/// One upload.
+const MEDIA_LIMIT: Duration = Duration::from_secs(900);
 /// After an accept error (no file descriptors left), before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the server stops.
 pub(crate) async fn serve(listener: TcpListener, world: Arc<World>, tasks: TaskTracker) {
-    let router = admin::router(Arc::clone(&world));
+    let router = admin::router(Arc::clone(&world)).merge(media::http::router(Arc::clone(&world)));
     let tls = TlsAcceptor::from(Arc::clone(&world.keys.tls));
     let places = Arc::new(Semaphore::new(world.options.max_connections.min(Semaphore::MAX_PERMITS)));
     loop {
@@ -104,8 +106,10 @@ impl Guest {
         if request.uri().path() == WEB_SOCKET_PATH {
             return Ok(upgrade(request, self));
         }
+        let media = media::http::PREFIXES.iter().any(|prefix| request.uri().path().starts_with(prefix));
+        let limit = if media { MEDIA_LIMIT } else { ADMIN_LIMIT };
         let answered = self.router.call(request.map(Body::new));
-        match tokio::time::timeout(ADMIN_LIMIT, answered).await {
+        match tokio::time::timeout(limit, answered).await {
             Ok(response) => response,
             Err(_) => Ok(plain(StatusCode::GATEWAY_TIMEOUT)),
         }
@@ -131,6 +135,7 @@ fn upgrade(mut request: Request<Incoming>, guest: Guest) -> Response<Body> {
     let (true, Some(accept)) = (wants_web_socket, key) else {
         return plain(StatusCode::UPGRADE_REQUIRED);
     };
+    let reached = request.headers().get(header::HOST).and_then(|name| name.to_str().ok()).map(ToOwned::to_owned);
     let upgraded = hyper::upgrade::on(&mut request);
     let Guest { world, tasks, place, .. } = guest;
     tasks.spawn(async move {
@@ -146,7 +151,7 @@ fn upgrade(mut request: Request<Incoming>, guest: Guest) -> Response<Body> {
             .max_frame_size(Some(limit));
         let socket = parts.io.into_inner();
         let stream = WebSocketStream::from_partially_read(socket, parts.read_buf.to_vec(), Role::Server, Some(config)).await;
-        connection::run(world, stream).await;
+        connection::run(world, stream, reached).await;
     });
     let switched = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)

@@ -1,4 +1,4 @@
-//! Direct messages of clients: accepted, noted, fanned out to every device they were encrypted for, acknowledged.
+//! Messages of clients: accepted, noted, fanned out to every device they were encrypted for, acknowledged.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,18 +7,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use wacore::messages::MessageUtils;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node, NodeRef};
+use wacore_binary::{Jid, JidExt as _, Node, NodeRef};
 
 use crate::account::{Account, Outgoing};
 use crate::address::{Address, Addressing, PHONE};
-use crate::handset::{Encryption, Incoming, Job, Task};
+use crate::groups::relay::{self, Letter};
+use crate::groups::{self, Group, Refusal};
+use crate::handset::{Ciphertext, Encryption, Incoming, Job, Task};
 use crate::queue::Class;
-use crate::stanza;
-use crate::trouble::Verdict;
+use crate::trouble::{self, Verdict};
 use crate::world::World;
+use crate::{profile, stanza};
 
 /// Children of a message that recipients get as they are, besides their own `<enc>`.
-const FORWARDED: [&str; 2] = ["meta", "biz"];
+pub(crate) const FORWARDED: [&str; 2] = ["meta", "biz"];
+
+/// The error of a message that the account may not send to a stranger now.
+const REACHOUT_LIMIT: u16 = 463;
 
 /// What a message leads to.
 #[derive(Default)]
@@ -28,7 +33,25 @@ pub(crate) struct Handled {
     pub(crate) jobs: Vec<Job>,
 }
 
-/// One message being relayed.
+/// Where a message goes.
+enum Chat {
+    Direct(Arc<Account>),
+    Group(Arc<Group>),
+}
+
+impl Chat {
+    /// The chat of an address, if this account may write to it now.
+    fn open(world: &World, sender: &Account, to: &Jid, node: &NodeRef<'_>) -> Result<Self, u16> {
+        if !to.is_group() {
+            return world.directory.locate(to).map(Self::Direct).ok_or(404);
+        }
+        let group = groups::id_of(to).and_then(|id| world.groups.get(id)).ok_or(Refusal::NO_GROUP.code)?;
+        let admitted = group.may_write(sender.phone).and_then(|()| relay::check_addressing(&group, node));
+        admitted.map(|()| Self::Group(group)).map_err(|refusal| refusal.code)
+    }
+}
+
+/// One direct message being relayed.
 struct Relay<'a> {
     world: &'a World,
     sender: &'a Arc<Account>,
@@ -51,11 +74,21 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
         world.counters.protocol_errors.one();
         return Handled::default();
     };
-    let Some(recipient) = world.directory.locate(&to) else {
-        world.counters.messages_nacked.one();
-        return refused(&id, &to, 404);
+    let chat = match Chat::open(world, sender, &to, node) {
+        Ok(chat) => chat,
+        Err(code) => {
+            world.counters.messages_nacked.one();
+            return refused(&id, &to, code);
+        }
     };
     let peer = stanza::attr_is(node, "category", "peer");
+    if let Chat::Direct(recipient) = &chat
+        && trouble::restricts(world, sender, recipient)
+    {
+        sender.state().ledger.nacked += 1;
+        world.counters.messages_restricted.one();
+        return refused(&id, &to, REACHOUT_LIMIT);
+    }
     let verdict = if peer { Verdict::Relay { ack: Some(Duration::ZERO) } } else { judge(world, sender) };
     let ack = match verdict {
         Verdict::Drop => {
@@ -79,22 +112,19 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
             return Handled { reply, jobs: Vec::new() };
         }
     }
-    let mut relay = Relay {
-        world,
-        sender,
-        device,
-        recipient: &recipient,
-        to: &to,
-        id: &id,
-        node,
-        timestamp: stanza::unix_seconds(),
-        jobs: Vec::new(),
-        reached: BTreeSet::new(),
-        fanout: None,
+    let (jobs, phash) = match &chat {
+        Chat::Direct(recipient) => {
+            profile::acquaint(sender, recipient);
+            let mut relay = Relay::new(world, sender, device, recipient, &to, &id, node);
+            relay.fan_out();
+            let phash = if peer { None } else { relay.participant_hash() };
+            (relay.jobs, phash)
+        }
+        Chat::Group(group) => {
+            let letter = Letter::read(world, sender, device, &id, node);
+            (relay::deliver(world, group, &letter), relay::participant_hash(world, group, node))
+        }
     };
-    relay.fan_out();
-    let phash = if peer { None } else { relay.participant_hash() };
-    let jobs = relay.jobs;
     Handled { reply: ack.map(|delay| (delay, acknowledged(&id, &to, phash))), jobs }
 }
 
@@ -107,7 +137,31 @@ fn judge(world: &World, sender: &Account) -> Verdict {
     }
 }
 
-impl Relay<'_> {
+impl<'a> Relay<'a> {
+    fn new(
+        world: &'a World,
+        sender: &'a Arc<Account>,
+        device: u16,
+        recipient: &'a Arc<Account>,
+        to: &'a Jid,
+        id: &'a str,
+        node: &'a NodeRef<'a>,
+    ) -> Self {
+        Self {
+            world,
+            sender,
+            device,
+            recipient,
+            to,
+            id,
+            node,
+            timestamp: stanza::unix_seconds(),
+            jobs: Vec::new(),
+            reached: BTreeSet::new(),
+            fanout: None,
+        }
+    }
+
     fn fan_out(&mut self) {
         let node = self.node;
         if let Some(participants) = node.get_optional_child("participants") {
@@ -147,8 +201,11 @@ impl Relay<'_> {
             addressing: self.addressing(),
             id: self.id.to_owned(),
             timestamp: self.timestamp,
-            encryption: Encryption::parse(&kind),
-            ciphertext: enc.content_bytes().unwrap_or_default().to_vec(),
+            group: None,
+            ciphertexts: vec![Ciphertext {
+                encryption: Encryption::parse(&kind),
+                bytes: enc.content_bytes().unwrap_or_default().to_vec(),
+            }],
         };
         self.jobs.push(Job { account: target, task: Task::Receive(Box::new(incoming)) });
     }

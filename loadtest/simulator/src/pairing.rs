@@ -1,4 +1,4 @@
-//! Linking a companion: QR references, the scan by a phone, pair-success, the companion's signature, 515.
+//! Linking a companion, by QR code or by a typed one: QR references, the scan by a phone, pair-success, the companion's signature, 515.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use waproto::whatsapp::ClientPairingProps;
 use crate::account::{Account, Device, MAX_DEVICES};
 use crate::address::Addressing;
 use crate::adv;
-use crate::link::{self, Command, LinkEnd};
+use crate::link::{self, Command, Link, LinkEnd};
+use crate::pairing_code::{Conversation, Step};
 use crate::stanza;
 use crate::wire::{self, Wire};
 use crate::world::World;
@@ -35,6 +36,11 @@ pub(crate) struct QrCode {
 }
 
 impl QrCode {
+    /// What a scan would have told, learned in another way.
+    pub(crate) fn new(reference: String, noise_key: [u8; 32], identity: [u8; 32], adv_secret: Vec<u8>) -> Self {
+        Self { reference, noise_key, identity, adv_secret }
+    }
+
     /// Reads `<ref>,<noise>,<identity>,<adv secret>[,<client type>]`, with or without the deep link before it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -68,6 +74,8 @@ pub(crate) enum Error {
     BadSignature,
     #[error("the client went away during the pairing")]
     Gone,
+    #[error("the client shows another code")]
+    WrongCode,
 }
 
 /// A phone's scan on its way to the unpaired connection.
@@ -92,50 +100,109 @@ pub(crate) async fn serve(world: &Arc<World>, mut wire: Wire, noise_key: [u8; 32
     for reference in &references {
         world.pairings().insert(reference.clone(), link.clone());
     }
+    let mut talk = Talk { world, wire: &mut wire, link: &link, noise_key, offer: None, code: Conversation::default() };
     let outcome = tokio::select! {
-        outcome = converse(world, &mut wire, &mut end, &references, noise_key) => outcome,
+        outcome = talk.converse(&mut end, &references) => outcome,
         () = tokio::time::sleep(world.options.pairing_lifetime) => Ok(()),
         () = world.stop.cancelled() => Ok(()),
     };
     for reference in &references {
         world.pairings().remove(reference);
     }
+    if let Some(phone) = talk.code.phone() {
+        withdraw(world, phone, &link);
+    }
     wire.close().await;
     outcome
 }
 
-async fn converse(
-    world: &Arc<World>,
-    wire: &mut Wire,
-    end: &mut LinkEnd,
-    references: &[String],
+/// Forgets the code a connection shows, unless another one shows a code for the same number meanwhile.
+fn withdraw(world: &World, phone: u64, link: &Link) {
+    let mut codes = world.codes();
+    if codes.get(&phone).is_some_and(|waiting| waiting.link.id == link.id) {
+        codes.remove(&phone);
+    }
+}
+
+/// The conversation with an unpaired client.
+struct Talk<'a> {
+    world: &'a Arc<World>,
+    wire: &'a mut Wire,
+    link: &'a Link,
     noise_key: [u8; 32],
-) -> Result<(), wire::Error> {
-    wire.send(&pair_device(references)).await?;
-    let mut offer: Option<Offer> = None;
-    loop {
-        tokio::select! {
-            received = wire.next() => {
-                let (node, _) = received?;
-                world.counters.stanzas.one();
-                let node = node.get();
-                let answers_offer = offer.as_ref().is_some_and(|offer| stanza::attr_is(node, "id", &offer.request));
-                if answers_offer && let Some(offer) = offer.take() {
-                    if conclude(world, wire, offer, node, noise_key).await? {
-                        return linger(wire).await;
+    offer: Option<Offer>,
+    code: Conversation,
+}
+
+impl Talk<'_> {
+    async fn converse(&mut self, end: &mut LinkEnd, references: &[String]) -> Result<(), wire::Error> {
+        self.wire.send(&pair_device(references)).await?;
+        loop {
+            tokio::select! {
+                received = self.wire.next() => {
+                    let (node, _) = received?;
+                    self.world.counters.stanzas.one();
+                    if self.hear(node.get()).await? {
+                        return linger(self.wire).await;
                     }
-                } else if let Some(reply) = unpaired_reply(world, node) {
-                    wire.send(&reply).await?;
+                }
+                command = end.commands.recv() => match command {
+                    Some(Command::Scan(scan)) => self.scanned(*scan).await?,
+                    Some(Command::Typed(typed)) => {
+                        if let Some(hello) = self.code.typed(*typed) {
+                            self.wire.send(&hello).await?;
+                        }
+                    }
+                    Some(Command::Write(node)) => self.wire.send(&node).await?,
+                    Some(Command::WriteAndClose(node)) => return self.wire.send(&node).await,
+                    Some(Command::Cut | Command::Replaced) | None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Takes one stanza; `true` when the client is linked.
+    async fn hear(&mut self, node: &NodeRef<'_>) -> Result<bool, wire::Error> {
+        let answered = self.offer.take_if(|offer| stanza::attr_is(node, "id", &offer.request));
+        if let Some(offer) = answered {
+            return conclude(self.world, self.wire, offer, node, self.noise_key).await;
+        }
+        let set = node.tag == "iq" && stanza::attr_is(node, "type", "set");
+        let step = if set { self.code.hear(self.world, node, self.link, self.noise_key) } else { None };
+        match step {
+            None => {
+                if let Some(reply) = unpaired_reply(self.world, node) {
+                    self.wire.send(&reply).await?;
                 }
             }
-            command = end.commands.recv() => match command {
-                Some(Command::Scan(scan)) if offer.is_none() => offer = open_offer(wire, *scan, noise_key).await?,
-                Some(Command::Scan(scan)) => drop(scan.answer.send(Err(Error::Refused))),
-                Some(Command::Write(node)) => wire.send(&node).await?,
-                Some(Command::WriteAndClose(node)) => return wire.send(&node).await,
-                Some(Command::Cut | Command::Replaced) | None => return Ok(()),
-            },
+            Some(Step::Refused(reply)) => self.wire.send(&reply).await?,
+            Some(Step::Shown { reply, phone, former, waiting }) => {
+                if let Some(former) = former {
+                    withdraw(self.world, former, self.link);
+                }
+                self.world.codes().insert(phone, *waiting);
+                self.wire.send(&reply).await?;
+            }
+            Some(Step::Finished { reply, scan, refresh }) => {
+                self.wire.send(&reply).await?;
+                if let Some(refresh) = refresh {
+                    self.wire.send(&refresh).await?;
+                }
+                if let Some(scan) = scan {
+                    self.scanned(*scan).await?;
+                }
+            }
         }
+        Ok(false)
+    }
+
+    async fn scanned(&mut self, scan: Scan) -> Result<(), wire::Error> {
+        if self.offer.is_some() {
+            let _ = scan.answer.send(Err(Error::Refused));
+            return Ok(());
+        }
+        self.offer = open_offer(self.wire, scan, self.noise_key).await?;
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use wacore_binary::{Jid, Node, NodeRef};
 
 use crate::account::{Account, Outgoing};
 use crate::address::{Address, Addressing, PHONE};
+use crate::groups;
 use crate::handset::{Job, Task};
 use crate::queue::Class;
 use crate::stanza;
@@ -16,9 +17,57 @@ use crate::world::World;
 /// Receipt types that only tell the server that a device has something; nobody else hears of them.
 const SERVER_ONLY: [&str; 6] = ["sender", "peer_msg", "read-self", "played-self", "hist_sync", "server-error"];
 
+/// Who sent a receipt, as the other side sees it: a device, or a participant of a group.
+pub(crate) struct Origin {
+    from: Jid,
+    participant: Option<Jid>,
+    /// The participant's phone number, where groups name people by LID.
+    participant_pn: Option<Jid>,
+}
+
+impl Origin {
+    pub(crate) fn new(account: &Account, device: u16, addressing: Addressing, group: Option<u64>) -> Self {
+        let jid = account.jid(device, addressing);
+        let Some(group) = group else {
+            return Self { from: jid, participant: None, participant_pn: None };
+        };
+        let pn = (addressing == Addressing::Lid).then(|| account.jid(device, Addressing::Pn));
+        Self { from: groups::jid(group), participant: Some(jid), participant_pn: pn }
+    }
+
+    /// Adds the attributes that say it.
+    pub(crate) fn sign(&self, builder: NodeBuilder) -> NodeBuilder {
+        let mut builder = builder.attr("from", &self.from);
+        if let Some(participant) = &self.participant {
+            builder = builder.attr("participant", participant);
+        }
+        if let Some(pn) = &self.participant_pn {
+            builder = builder.attr("participant_pn", pn);
+        }
+        builder
+    }
+}
+
+/// Whose messages a receipt or ack of a client is about.
+struct Subject {
+    writer: Arc<Account>,
+    /// The device it names.
+    jid: Jid,
+    group: Option<u64>,
+}
+
+impl Subject {
+    /// Groups name the writer beside the chat.
+    fn of(world: &World, to: &Jid, node: &NodeRef<'_>) -> Option<Self> {
+        let group = groups::id_of(to);
+        let jid = if group.is_some() { stanza::attr_jid(node, "participant")? } else { to.clone() };
+        Some(Self { writer: world.directory.locate(&jid)?, jid, group })
+    }
+}
+
 /// A receipt on its way to whoever wrote the messages.
 pub(crate) struct Receipt<'a> {
-    pub(crate) from: Jid,
+    pub(crate) from: Origin,
     pub(crate) from_phone: u64,
     pub(crate) ids: &'a [String],
     /// `None` is delivery.
@@ -41,21 +90,22 @@ pub(crate) fn handle(world: &World, account: &Arc<Account>, device: u16, node: &
     };
     let kind = stanza::attr(node, "type");
     let reply = Some(ack(first, &to, kind.as_deref(), node));
-    let Some(writer) = world.directory.locate(&to) else {
+    let Some(subject) = Subject::of(world, &to, node) else {
         return Handled { reply, jobs: Vec::new() };
     };
+    let writer = Arc::clone(&subject.writer);
     let retry = matches!(kind.as_deref(), Some("retry" | "enc_rekey_retry"));
     if !retry {
         retire(account, device, Class::Message, &ids, Some(writer.phone));
     }
-    let addressing = Addressing::of(&to).unwrap_or(Addressing::Pn);
+    let addressing = Addressing::of(&subject.jid).unwrap_or(Addressing::Pn);
     let mut jobs = Vec::new();
     if retry {
         account.state().ledger.retry_receipts_sent += 1;
-        jobs.extend(forward_retry(world, account, device, &writer, &to, node));
+        jobs.extend(forward_retry(world, account, device, &subject, node));
     } else if !kind.as_deref().is_some_and(|kind| SERVER_ONLY.contains(&kind)) && writer.phone != account.phone {
-        let receipt =
-            Receipt { from: account.jid(device, addressing), from_phone: account.phone, ids: &ids, kind: kind.as_deref() };
+        let from = Origin::new(account, device, addressing, subject.group);
+        let receipt = Receipt { from, from_phone: account.phone, ids: &ids, kind: kind.as_deref() };
         if relay(world, &writer, &receipt) {
             let read = matches!(kind.as_deref(), Some("read" | "played"));
             jobs.push(Job { account: writer, task: Task::Receipt { read, count: ids.len() as u64 } });
@@ -75,7 +125,8 @@ pub(crate) fn handle_ack(world: &World, account: &Account, device: u16, node: &N
     let Some(id) = stanza::attr(node, "id") else { return };
     let from = match class {
         Class::Message => {
-            stanza::attr_jid(node, "to").and_then(|jid| world.directory.locate(&jid)).map(|sender| sender.phone)
+            let subject = stanza::attr_jid(node, "to").and_then(|to| Subject::of(world, &to, node));
+            subject.map(|subject| subject.writer.phone)
         }
         _ => None,
     };
@@ -103,7 +154,7 @@ pub(crate) fn relay(world: &World, writer: &Account, receipt: &Receipt<'_>) -> b
     }
     let Some((first, rest)) = receipt.ids.split_first() else { return false };
     let mut builder =
-        NodeBuilder::new("receipt").attr("from", &receipt.from).attr("id", first.as_str()).attr("t", stanza::unix_seconds());
+        receipt.from.sign(NodeBuilder::new("receipt")).attr("id", first.as_str()).attr("t", stanza::unix_seconds());
     if let Some(kind) = receipt.kind {
         builder = builder.attr("type", kind);
     }
@@ -134,23 +185,20 @@ pub(crate) fn relay_retry(world: &World, writer: &Account, device: u16, from: u6
     writer.enqueue(world, device, outgoing);
 }
 
-fn forward_retry(
-    world: &World,
-    account: &Account,
-    device: u16,
-    writer: &Arc<Account>,
-    to: &Jid,
-    node: &NodeRef<'_>,
-) -> Option<Job> {
+fn forward_retry(world: &World, account: &Account, device: u16, subject: &Subject, node: &NodeRef<'_>) -> Option<Job> {
     let id = stanza::attr(node, "id")?;
-    let addressing = Addressing::of(to)?;
-    if to.device == PHONE {
+    let addressing = Addressing::of(&subject.jid)?;
+    let group = match subject.group {
+        Some(group) => Some(world.groups.get(group)?),
+        None => None,
+    };
+    if subject.jid.device == PHONE {
         world.counters.retry_receipts.one();
-        let task = Task::Resend { to: Address { phone: account.phone, device }, addressing, id };
-        return Some(Job { account: Arc::clone(writer), task });
+        let task = Task::Resend { to: Address { phone: account.phone, device }, addressing, group, id };
+        return Some(Job { account: Arc::clone(&subject.writer), task });
     }
-    let mut forwarded = NodeBuilder::new("receipt")
-        .attr("from", account.jid(device, addressing))
+    let mut forwarded = Origin::new(account, device, addressing, subject.group)
+        .sign(NodeBuilder::new("receipt"))
         .attr("id", id.as_str())
         .attr("type", stanza::attr(node, "type")?)
         .attr("t", stanza::unix_seconds());
@@ -161,7 +209,7 @@ fn forward_retry(
     }
     let children = node.children().unwrap_or_default().iter().map(NodeRef::to_owned);
     let forwarded = forwarded.children(children).build();
-    relay_retry(world, writer, to.device, account.phone, &id, &forwarded);
+    relay_retry(world, &subject.writer, subject.jid.device, account.phone, &id, &forwarded);
     None
 }
 

@@ -8,15 +8,13 @@ use tokio::time::Instant;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Node, NodeRef, NodeValue, SERVER_JID};
 
-use crate::account::{Account, Outgoing};
-use crate::address::{Addressing, PHONE};
+use crate::account::Account;
 use crate::handset::Job;
 use crate::iq::{self, After};
 use crate::link::{Command, Link, LinkEnd};
-use crate::queue::Class;
 use crate::wire::{self, Wire};
 use crate::world::World;
-use crate::{message, receipt, stanza};
+use crate::{message, presence, receipt};
 
 /// Queue entries taken under one lock.
 const PUMP: usize = 128;
@@ -55,13 +53,20 @@ impl Session {
     /// Serves until one side ends it. When it returns, the socket is closed and the device is free for another login.
     pub(crate) async fn run(mut self) -> Result<(), wire::Error> {
         let ended = self.converse().await;
-        {
+        let last = {
             let mut state = self.account.state();
-            if let Some(known) = state.devices.get_mut(&self.device)
-                && known.link.as_ref().is_some_and(|link| link.id == self.link.id)
-            {
-                known.link = None;
-            }
+            let known = state.devices.get_mut(&self.device);
+            // A successor has taken the place already.
+            known.is_none_or(|known| {
+                let own = known.link.as_ref().is_some_and(|link| link.id == self.link.id);
+                if own {
+                    known.link = None;
+                }
+                own
+            })
+        };
+        if last {
+            presence::gone(&self.world, &self.account, self.device);
         }
         // A cut or broken connection is dropped without a word.
         if ended.is_ok() {
@@ -142,8 +147,8 @@ impl Session {
                 jobs = answer.jobs;
                 after = answer.after;
             }
-            "presence" => self.presence(node),
-            "chatstate" => self.chatstate(node),
+            "presence" => presence::take(&self.world, &self.account, self.device, node),
+            "chatstate" => presence::chat_state(&self.world, &self.account, node),
             // Clients ask for more of the offline queue; it was sent as a whole.
             "ib" => {}
             _ => self.world.counters.stanzas_unknown.one(),
@@ -221,7 +226,7 @@ impl Session {
                 self.flush().await?;
                 Ok(Flow::Close)
             }
-            Some(Command::Scan(_)) => Ok(Flow::On),
+            Some(Command::Scan(_) | Command::Typed(_)) => Ok(Flow::On),
             Some(Command::Cut) | None => Err(wire::Error::Closed),
         }
     }
@@ -295,48 +300,6 @@ impl Session {
             }
         }
         due.into_iter().map(|entry| entry.stanza).collect()
-    }
-
-    /// Typing goes on to every device of the other side that is there now.
-    fn chatstate(&self, node: &NodeRef<'_>) {
-        let Some(to) = stanza::attr_jid(node, "to") else { return };
-        let (Some(target), Some(addressing)) = (self.world.directory.locate(&to), Addressing::of(&to)) else { return };
-        let children = node.children().unwrap_or_default().iter().map(NodeRef::to_owned);
-        let forwarded =
-            NodeBuilder::new("chatstate").attr("from", self.account.jid(PHONE, addressing)).children(children).build();
-        self.send_ephemeral(&target, &forwarded);
-    }
-
-    /// A client's own presence sets its name; a subscription is answered with the other side's presence.
-    fn presence(&self, node: &NodeRef<'_>) {
-        if let Some(name) = stanza::attr(node, "name")
-            && name.len() <= 256
-        {
-            self.account.state().name = name;
-            self.account.touch();
-        }
-        if !stanza::attr_is(node, "type", "subscribe") {
-            return;
-        }
-        let Some(to) = stanza::attr_jid(node, "to") else { return };
-        let Some(target) = self.world.directory.locate(&to) else { return };
-        let mut presence = NodeBuilder::new("presence").attr("from", to.to_non_ad());
-        if !target.state().habits.online {
-            presence = presence.attr("type", "unavailable").attr("last", "deny");
-        }
-        self.send_ephemeral(&self.account, &presence.build());
-    }
-
-    fn send_ephemeral(&self, target: &Account, node: &Node) {
-        let Ok(marshaled) = wacore_binary::marshal(node) else { return };
-        let stanza = bytes::Bytes::from(marshaled);
-        target.enqueue_for_all(&self.world, |_| Outgoing {
-            class: Class::Ephemeral,
-            id: String::new(),
-            from: self.account.phone,
-            stanza: stanza.clone(),
-            noted_from: None,
-        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! What outlives a restart. Kept: accounts with their linked devices, published keys, queues, sessions of the phones,
-//! inboxes, app state. Not kept: connections, counters, the ledger, injected trouble, pairings in progress.
+//! inboxes, app state; groups. Not kept: connections, counters, the ledger, injected trouble, pairings in progress.
 //!
-//! One file an account, written anew at most a second after it changed and at shutdown, through a temporary file and a
+//! One file an account and one a group, written anew at most a second after it changed and at shutdown, through a temporary file and a
 //! rename. A power cut or `kill -9` may lose the last second, which the real service would not.
 
 use std::fs;
@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Options;
 use crate::account::{Account, Device, Habits, PublishedKeys, State};
-use crate::handset::{AppStateKey, Handset, Inbox, Item, Sessions, StoredKeys};
+use crate::groups;
+use crate::handset::{AppStateKey, Handset, Inbox, Item, Sessions, StoredKeys, StoredSenderKeys};
 use crate::iq::app_state::Collection;
+use crate::profile::{Chats, Profile};
 use crate::queue::{Class, Queue};
 use crate::world::World;
 
@@ -46,6 +48,12 @@ struct StoredAccount {
     keys: StoredKeys,
     app_state_key: AppStateKey,
     sessions: Vec<(String, String)>,
+    #[serde(default)]
+    sender_keys: StoredSenderKeys,
+    #[serde(default)]
+    profile: Profile,
+    #[serde(default)]
+    chats: Chats,
     inbox: Vec<Item>,
 }
 
@@ -91,10 +99,10 @@ pub(crate) async fn keep(world: Arc<World>) {
     }
 }
 
-/// Writes every changed account; returns how many. An account that cannot be written stays marked as changed.
+/// Writes every changed account and group; returns how many. What cannot be written stays marked as changed.
 pub(crate) fn write_dirty(world: &World) -> anyhow::Result<usize> {
     let Some(dir) = world.options.data_dir.as_deref() else { return Ok(0) };
-    let folder = folder(dir)?;
+    let folder = folder(dir, FOLDER)?;
     let mut written = 0;
     for account in world.directory.all() {
         if !account.take_dirty() {
@@ -107,39 +115,54 @@ pub(crate) fn write_dirty(world: &World) -> anyhow::Result<usize> {
         written += 1;
         world.counters.snapshots.one();
     }
-    Ok(written)
+    Ok(written + groups::store::write_dirty(world, dir)?)
 }
 
 /// Reads every kept account.
 pub(crate) fn load(dir: Option<&Path>, options: &Options) -> anyhow::Result<Vec<Account>> {
     let Some(dir) = dir else { return Ok(Vec::new()) };
-    let entries = match fs::read_dir(dir.join(FOLDER)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).context("reading the accounts folder"),
-    };
     let mut accounts = Vec::new();
-    for entry in entries {
-        let path = entry.context("reading the accounts folder")?.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let bytes = fs::read(&path).context("reading an account file")?;
-        let stored: StoredAccount = serde_json::from_slice(&bytes).context("an account file is damaged")?;
+    for bytes in read_files(dir, FOLDER)? {
+        let stored: StoredAccount = serde_json::from_slice(&bytes?).context("an account file is damaged")?;
         accounts.push(stored.restore(options)?);
     }
     Ok(accounts)
 }
 
-fn folder(dir: &Path) -> anyhow::Result<PathBuf> {
-    let folder = dir.join(FOLDER);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("creating the accounts folder")?;
+/// A folder for snapshots, made if it is not there.
+pub(crate) fn folder(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = dir.join(name);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).context("creating a snapshot folder")?;
     Ok(folder)
 }
 
+/// The content of every snapshot in a folder; none when there is no folder.
+pub(crate) fn read_files(dir: &Path, name: &str) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Vec<u8>>> + use<>> {
+    let entries = match fs::read_dir(dir.join(name)) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error).context("reading a snapshot folder"),
+    };
+    let paths = entries.into_iter().flatten().map(|entry| entry.map(|entry| entry.path()));
+    let files = paths.filter(|path| path.as_ref().is_ok_and(|path| path.extension().is_some_and(|kind| kind == "json")));
+    Ok(files.map(|path| fs::read(path?).context("reading a snapshot file")))
+}
+
+/// Removes the snapshot of this number, if there is one.
+pub(crate) fn remove_file(folder: &Path, number: u64) -> anyhow::Result<()> {
+    match fs::remove_file(folder.join(format!("{number}.json"))) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("removing a snapshot file"),
+        _ => Ok(()),
+    }
+}
+
 fn write(folder: &Path, account: &Account) -> anyhow::Result<()> {
-    let bytes = serde_json::to_vec(&StoredAccount::of(account))?;
-    let path = folder.join(format!("{}.json", account.phone));
+    write_file(folder, account.phone, &serde_json::to_vec(&StoredAccount::of(account))?)
+}
+
+/// Writes the snapshot of this number: the old one, or the new one, is there at any time.
+pub(crate) fn write_file(folder: &Path, number: u64, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(format!("{number}.json"));
     let temporary = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -147,20 +170,21 @@ fn write(folder: &Path, account: &Account) -> anyhow::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&temporary)
-        .context("creating an account file")?;
-    file.write_all(&bytes).context("writing an account file")?;
+        .context("creating a snapshot file")?;
+    file.write_all(bytes).context("writing a snapshot file")?;
     drop(file);
-    fs::rename(&temporary, &path).context("putting an account file in place")
+    fs::rename(&temporary, &path).context("putting a snapshot file in place")
 }
 
 impl StoredAccount {
     fn of(account: &Account) -> Self {
-        let (keys, app_state_key, sessions, inbox) = {
+        let (keys, app_state_key, sessions, sender_keys, inbox) = {
             let handset = account.handset();
             (
                 handset.keys.store(),
                 handset.app_state_key.clone(),
                 handset.sessions.store(),
+                handset.sender_keys.store(),
                 handset.inbox.items().cloned().collect(),
             )
         };
@@ -177,11 +201,14 @@ impl StoredAccount {
             paired: state.paired,
             lid_migrated: state.lid_migrated,
             habits: state.habits,
+            profile: state.profile.clone(),
+            chats: state.chats.clone(),
             devices: state.devices.iter().map(|(id, device)| StoredDevice::of(*id, device)).collect(),
             collections: state.collections.clone(),
             keys,
             app_state_key,
             sessions,
+            sender_keys,
             inbox,
         }
     }
@@ -193,13 +220,16 @@ impl StoredAccount {
         for (name, record) in self.sessions {
             sessions.push((name, BASE64_STANDARD.decode(record)?));
         }
-        let handset = Handset::with(keys, Sessions::restore(sessions)?, self.app_state_key, Inbox::restore(self.inbox));
+        let mut handset = Handset::with(keys, Sessions::restore(sessions)?, self.app_state_key, Inbox::restore(self.inbox));
+        handset.sender_keys = self.sender_keys.restore()?;
         let mut state = State::new(self.name, self.raw_id, self.lid_migrated);
         state.next_device = self.next_device;
         state.next_key_index = self.next_key_index;
         state.devices_changed = self.devices_changed;
         state.paired = self.paired;
         state.habits = self.habits;
+        state.profile = self.profile;
+        state.chats = self.chats;
         state.collections = self.collections;
         for stored in self.devices {
             let (id, device) = stored.restore(options, &mut state)?;

@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::Options;
 use crate::counters::Counters;
 use crate::directory::Directory;
+use crate::groups::Groups;
 use crate::handset::Pool;
 use crate::link::Link;
+use crate::media::Store;
+use crate::pairing_code::Waiting;
 use crate::trouble::Trouble;
 use crate::trust::Keys;
 
@@ -19,24 +22,30 @@ pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) keys: Keys,
     pub(crate) directory: Directory,
+    pub(crate) groups: Groups,
     pub(crate) counters: Counters,
     pub(crate) handsets: Pool,
+    pub(crate) media: Store,
     pub(crate) stop: CancellationToken,
     pairings: Mutex<HashMap<String, Link>>,
+    codes: Mutex<HashMap<u64, Waiting>>,
     trouble: Mutex<Trouble>,
     next_connection: AtomicU64,
 }
 
 impl World {
-    pub(crate) fn new(options: Options, keys: Keys, handsets: Pool, stop: CancellationToken) -> Self {
+    pub(crate) fn new(options: Options, keys: Keys, handsets: Pool, media: Store, stop: CancellationToken) -> Self {
         Self {
             options,
             keys,
             directory: Directory::default(),
+            groups: Groups::default(),
             counters: Counters::default(),
             handsets,
+            media,
             stop,
             pairings: Mutex::new(HashMap::new()),
+            codes: Mutex::default(),
             trouble: Mutex::new(Trouble::default()),
             next_connection: AtomicU64::new(1),
         }
@@ -45,6 +54,11 @@ impl World {
     /// QR references in use and the unpaired connection behind each.
     pub(crate) fn pairings(&self) -> MutexGuard<'_, HashMap<String, Link>> {
         self.pairings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Companions that show a code, by the number of the phone it is for.
+    pub(crate) fn codes(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Faults that apply to every account.

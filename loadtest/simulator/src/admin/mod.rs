@@ -2,8 +2,12 @@
 //! that only testers reach.
 
 mod accounts;
+mod groups;
+mod media;
 mod pairing;
 mod people;
+mod send;
+mod signs;
 mod trouble;
 
 use std::sync::Arc;
@@ -30,12 +34,21 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/admin/stats", get(stats))
         .route("/admin/trouble", get(trouble::show_all).post(trouble::for_all))
         .route("/admin/mock-phone/scan-qr", post(pairing::scan))
+        .route("/admin/mock-phone/enter-code", post(pairing::enter_code))
+        .route("/admin/media", get(media::list))
+        .route("/admin/media/trouble", get(media::faults).post(media::change).delete(media::clear))
         .route("/admin/people", get(people::list).post(people::create))
         .route("/admin/people/{phone}", patch(people::change))
-        .route("/admin/people/{phone}/send", post(people::send))
+        .route("/admin/people/{phone}/send", post(send::send).layer(DefaultBodyLimit::max(send::BODY_LIMIT)))
+        .route("/admin/people/{phone}/chat-state", post(signs::chat_state))
+        .route("/admin/people/{phone}/chat-states", get(signs::noted).delete(signs::forget))
+        .route("/admin/people/{phone}/presence", post(signs::presence))
+        .route("/admin/people/{phone}/profile", get(signs::profile).patch(signs::change_profile))
         .route("/admin/people/{phone}/read", post(people::read))
         .route("/admin/people/{phone}/forget-sessions", post(people::forget_sessions))
         .route("/admin/people/{phone}/inbox", get(people::inbox).delete(people::clear_inbox))
+        .route("/admin/groups", get(groups::list).post(groups::create))
+        .route("/admin/groups/{id}", get(groups::show).post(groups::change))
         .route("/admin/accounts", get(accounts::list))
         .route("/admin/accounts/{phone}/ground-truth", get(accounts::ground_truth))
         .route("/admin/accounts/{phone}/drop", post(trouble::drop_connections))
@@ -116,6 +129,7 @@ async fn stats(State(world): State<Arc<World>>) -> Json<Value> {
     let mut counters = json!(world.counters.read());
     if let Some(object) = counters.as_object_mut() {
         object.insert("accounts".to_owned(), json!(world.directory.len()));
+        object.insert("groups".to_owned(), json!(world.groups.len()));
         object.insert("pairing_refs".to_owned(), json!(world.pairings().len()));
     }
     Json(counters)

@@ -1,16 +1,19 @@
-//! `POST /admin/mock-phone/scan-qr`: somebody points a phone at the QR code.
+//! `POST /admin/mock-phone/scan-qr` and `enter-code`: somebody points a phone at the QR code, or types the other one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use wacore::pair_code::PairCodeUtils;
 
-use super::{Error, Result};
+use super::{Error, Result, body};
+use crate::account::Account;
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::link::Command;
 use crate::pairing::{self, QrCode, Scan};
@@ -48,6 +51,48 @@ pub(super) async fn scan(
     if !link.command(Command::Scan(scan)) {
         return Err(failed(&pairing::Error::Gone));
     }
+    linked(&account, answered).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    code: String,
+}
+
+/// Types the code that a client shows for this number on the phone that has it. The body is `{code}`.
+pub(super) async fn enter_code(
+    State(world): State<Arc<World>>,
+    Query(scanner): Query<Scanner>,
+    bytes: Bytes,
+) -> Result<Json<Value>> {
+    let Code { code } = body(&bytes)?;
+    let code: String = code.chars().filter(|c| !matches!(c, '-' | ' ')).collect::<String>().to_uppercase();
+    if !PairCodeUtils::validate_code(&code) {
+        return Err(Error::invalid("a code has eight of the digits and letters 1-9 and A-Z without I, O and U"));
+    }
+    let phone = scanner.phone.as_deref().and_then(parse_phone);
+    let phone = phone.ok_or_else(|| Error::invalid("the number of the phone is needed"))?;
+    let waiting = world.codes().get(&phone).cloned();
+    let waiting = waiting.ok_or_else(|| {
+        Error::new(StatusCode::NOT_FOUND, "unknown_code", "no open connection shows a code for this number (any more)")
+    })?;
+    let account = world.directory.obtain(Some(phone), scanner.name, world.options.lid_migrated)?;
+    let (answer, answered) = oneshot::channel();
+    let (link, owner) = (waiting.link.clone(), Arc::clone(&account));
+    let typed = tokio::task::spawn_blocking(move || waiting.type_code(&code, owner, answer)).await;
+    let typed = typed.ok().flatten().ok_or_else(|| failed(&pairing::Error::Gone))?;
+    if !link.command(Command::Typed(Box::new(typed))) {
+        return Err(failed(&pairing::Error::Gone));
+    }
+    linked(&account, answered).await
+}
+
+/// Waits for the client's signature.
+async fn linked(
+    account: &Account,
+    answered: oneshot::Receiver<std::result::Result<u16, pairing::Error>>,
+) -> Result<Json<Value>> {
     let device = match tokio::time::timeout(LIMIT, answered).await {
         Ok(Ok(Ok(device))) => device,
         Ok(Ok(Err(error))) => return Err(failed(&error)),
@@ -56,7 +101,7 @@ pub(super) async fn scan(
             return Err(Error::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the client did not answer in time"));
         }
     };
-    let (jid, _) = pairing::linked_jids(&account, device);
+    let (jid, _) = pairing::linked_jids(account, device);
     Ok(Json(json!({
         "phone": account.phone.to_string(),
         "jid": jid.to_string(),
@@ -72,6 +117,7 @@ fn failed(error: &pairing::Error) -> Error {
         pairing::Error::Refused => (StatusCode::BAD_GATEWAY, "refused"),
         pairing::Error::BadSignature => (StatusCode::BAD_GATEWAY, "bad_signature"),
         pairing::Error::Gone => (StatusCode::NOT_FOUND, "unknown_ref"),
+        pairing::Error::WrongCode => (StatusCode::FORBIDDEN, "wrong_code"),
     };
     Error::new(status, code, error.to_string())
 }

@@ -1,7 +1,6 @@
 //! People: phones without a client. They receive, confirm, read and write.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -13,17 +12,12 @@ use serde_json::{Value, json};
 use super::{Error, Result, body, find};
 use crate::account::{Account, Habits};
 use crate::address::{Addressing, PHONE, parse_phone};
-use crate::bundle;
 use crate::handset::{Job, Task};
+use crate::presence;
 use crate::world::World;
 
-/// People made, or messages sent, by one request.
+/// People made by one request.
 const COUNT_LIMIT: u64 = 10_000;
-/// Characters of one text.
-const TEXT_LIMIT: usize = 65_536;
-/// How long a text waits for freshly linked devices to publish their keys.
-const KEYS_LIMIT: Duration = Duration::from_secs(10);
-const KEYS_POLL: Duration = Duration::from_millis(20);
 /// Messages in one page of an inbox.
 const PAGE_LIMIT: usize = 1_000;
 
@@ -116,8 +110,7 @@ struct Change {
 pub(super) async fn change(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
     let change: Change = body(&bytes)?;
     let account = find(&world, &phone)?;
-    let woke = {
-        let mut state = account.state();
+    let woke = presence::change(&world, &account, |state| {
         if let Some(name) = change.name {
             state.name = name;
         }
@@ -128,68 +121,12 @@ pub(super) async fn change(State(world): State<Arc<World>>, Path(phone): Path<St
             online: change.online.unwrap_or(before.online),
         };
         !before.online && state.habits.online
-    };
+    });
     account.touch();
     if woke {
         world.handsets.submit(Job { account: Arc::clone(&account), task: Task::Wake }).await;
     }
     Ok(Json(view(&account)))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Send {
-    to: String,
-    text: String,
-    id: Option<String>,
-    count: Option<u64>,
-}
-
-/// Writes to an account. The messages are on their way when this answers; with `count`, each text gets its number.
-pub(super) async fn send(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
-    let send: Send = body(&bytes)?;
-    let count = send.count.unwrap_or(1);
-    if count == 0 || count > COUNT_LIMIT {
-        return Err(Error::invalid(format!("count must be between 1 and {COUNT_LIMIT}")));
-    }
-    if send.text.len() > TEXT_LIMIT {
-        return Err(Error::invalid(format!("a text has at most {TEXT_LIMIT} bytes")));
-    }
-    if send.id.as_ref().is_some_and(|id| count != 1 || id.is_empty() || id.len() > 128) {
-        return Err(Error::invalid("an id has 1 to 128 characters and is for one message only"));
-    }
-    let account = find(&world, &phone)?;
-    let to = find(&world, &send.to)?;
-    if account.phone == to.phone {
-        return Err(Error::invalid("nobody writes to oneself here"));
-    }
-    await_keys(&to).await;
-    let mut messages = Vec::new();
-    for number in 1..=count {
-        let id = send.id.clone().unwrap_or_else(message_id);
-        let text = if count == 1 { send.text.clone() } else { format!("{} {number}", send.text) };
-        messages.push(json!({"id": id}));
-        let task = Task::Send { to: Arc::clone(&to), id, text };
-        world.handsets.submit(Job { account: Arc::clone(&account), task }).await;
-    }
-    Ok(Json(json!({"messages": messages})))
-}
-
-/// A device that was linked a moment ago has not published its keys yet, and would miss the message.
-async fn await_keys(to: &Account) {
-    let published = async {
-        while !bundle::all_published(to) {
-            tokio::time::sleep(KEYS_POLL).await;
-        }
-    };
-    // Devices without keys after that are left out and counted.
-    let _ = tokio::time::timeout(KEYS_LIMIT, published).await;
-}
-
-/// `3EB0` and random hex digits, as WhatsApp's clients make them.
-fn message_id() -> String {
-    let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-    format!("3EB0{}", random.get(..18).unwrap_or(&random))
 }
 
 #[derive(Deserialize)]
@@ -253,11 +190,14 @@ pub(super) async fn clear_inbox(State(world): State<Arc<World>>, Path(phone): Pa
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The phone forgets every Signal session, as after a reinstallation from a backup: what is encrypted for it next cannot
-/// be opened, it asks again, and the sender has to encrypt anew.
+/// The phone forgets every Signal session and sender key, as after a reinstallation from a backup: what is encrypted
+/// for it next cannot be opened, it asks again, and the sender has to encrypt anew.
 pub(super) async fn forget_sessions(State(world): State<Arc<World>>, Path(phone): Path<String>) -> Result<Json<Value>> {
     let account = find(&world, &phone)?;
-    let forgotten = account.handset().sessions.forget_all();
+    let forgotten = {
+        let mut handset = account.handset();
+        handset.sessions.forget_all() + handset.sender_keys.forget_all()
+    };
     account.touch();
     Ok(Json(json!({"forgotten": forgotten})))
 }

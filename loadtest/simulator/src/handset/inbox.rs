@@ -4,6 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use waproto::buffa::Message as _;
+use waproto::whatsapp::Message;
+
+use super::content::Content;
 use crate::address::{Address, Addressing};
 
 /// One message of an inbox.
@@ -14,10 +18,11 @@ pub(crate) struct Item {
     pub(crate) id: String,
     /// The sender's phone number.
     pub(crate) from: String,
-    /// `None` for what is not a text.
-    pub(crate) text: Option<String>,
+    /// The group's address; absent in a direct chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) quoted_id: Option<String>,
+    pub(crate) group: Option<String>,
+    #[serde(flatten)]
+    pub(crate) content: Content,
     pub(crate) first_seen_ms: u64,
     /// How often the plaintext surfaced: 1 is right, more is a duplicate the recipient sees.
     pub(crate) surfaced: u32,
@@ -29,6 +34,16 @@ pub(crate) struct Item {
     pub(crate) lid_addressed: bool,
 }
 
+impl Item {
+    /// The message itself, as long as this process remembers it; a text always.
+    pub(crate) fn message(&self) -> Option<Message> {
+        match &self.content.encoded {
+            Some(encoded) => Message::decode_from_slice(encoded).ok(),
+            None => Some(Message { conversation: Some(self.content.text.clone()?), ..Default::default() }),
+        }
+    }
+}
+
 /// A bounded list of messages, in the order of their first arrival.
 #[derive(Default)]
 pub(crate) struct Inbox {
@@ -37,15 +52,10 @@ pub(crate) struct Inbox {
     next_order: u64,
 }
 
-/// What a decrypted message says.
-pub(crate) struct Content {
-    pub(crate) text: Option<String>,
-    pub(crate) quoted_id: Option<String>,
-}
-
 impl Inbox {
     /// From kept items, oldest first.
-    pub(crate) fn restore(items: Vec<Item>) -> Self {
+    pub(crate) fn restore(mut items: Vec<Item>) -> Self {
+        items.iter_mut().for_each(|item| item.content.settle());
         let next_order = items.last().map_or(0, |item| item.order);
         let places =
             items.iter().filter_map(|item| Some(((item.from.parse().ok()?, item.id.clone()), item.order))).collect();
@@ -65,8 +75,8 @@ impl Inbox {
             order: self.next_order,
             id: id.to_owned(),
             from: from.phone.to_string(),
-            text: content.text,
-            quoted_id: content.quoted_id,
+            group: None,
+            content,
             first_seen_ms: crate::stanza::unix_millis(),
             surfaced: 1,
             copies: 1,

@@ -4,11 +4,15 @@
 //! All its work runs in a small pool of workers, off the connections' tasks. One account always meets the same worker,
 //! so its jobs keep their order; the pool bounds how many jobs wait.
 
+pub(crate) mod content;
+pub(crate) mod draft;
+mod group;
 mod inbox;
 mod keys;
 mod outbound;
 mod pool;
 mod receive;
+mod sender_keys;
 mod signal;
 
 use std::collections::{HashMap, VecDeque};
@@ -22,10 +26,11 @@ use crate::address::Address;
 pub(crate) use inbox::{Inbox, Item};
 pub(crate) use keys::{PhoneKeys, StoredKeys};
 pub(crate) use pool::{Job, Pool, Task, worker_count};
-pub(crate) use receive::{Encryption, Incoming};
+pub(crate) use receive::{Ciphertext, Encryption, Incoming};
+pub(crate) use sender_keys::{SenderKeys, StoredSenderKeys};
 pub(crate) use signal::Sessions;
 
-/// Sent texts kept for senders of retry receipts.
+/// Sent messages kept for senders of retry receipts.
 const SENT_LIMIT: usize = 256;
 /// Messages whose retries are counted at a time.
 const RETRY_LIMIT: usize = 1_024;
@@ -37,18 +42,22 @@ pub(crate) struct AppStateKey {
     pub(crate) created_ms: u64,
 }
 
-/// A text this phone wrote, for whoever could not decrypt it.
+/// A message this phone wrote, for whoever could not decrypt it.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) id: String,
+    /// A phone number, or a group's number: those have more digits.
     pub(crate) to: u64,
     pub(crate) padded: Vec<u8>,
+    /// What the stanza says about it.
+    pub(crate) form: content::Form,
 }
 
 /// The state of one phone.
 pub(crate) struct Handset {
     pub(crate) keys: PhoneKeys,
     pub(crate) sessions: Sessions,
+    pub(crate) sender_keys: SenderKeys,
     pub(crate) app_state_key: AppStateKey,
     pub(crate) inbox: Inbox,
     sent: VecDeque<Sent>,
@@ -81,6 +90,7 @@ impl Handset {
         Self {
             keys,
             sessions,
+            sender_keys: SenderKeys::default(),
             app_state_key,
             inbox,
             sent: VecDeque::new(),

@@ -1,4 +1,4 @@
-//! What a phone writes: texts to accounts, the same text again for a device that could not open it, and the app state
+//! What a phone writes: messages to accounts, the same message again for a device that could not open it, and the app state
 //! key for its own companions.
 
 use std::sync::Arc;
@@ -16,10 +16,12 @@ use waproto::whatsapp::message::{
 };
 use waproto::whatsapp::{Message, MessageKey, WebMessageInfo};
 
-use super::{AppStateKey, Encryption, Incoming, Job, Sent, Task};
+use super::content::Form;
+use super::{AppStateKey, Ciphertext, Encryption, Incoming, Job, Sent, Task, group};
 use crate::account::{Account, Outgoing};
 use crate::address::{Address, Addressing, PHONE};
 use crate::bundle;
+use crate::groups;
 use crate::queue::Class;
 use crate::stanza;
 use crate::world::World;
@@ -30,21 +32,24 @@ struct Envelope<'a> {
     addressing: Addressing,
     /// `peer` for what an account's devices tell each other.
     category: Option<&'static str>,
+    form: Form,
 }
 
-/// Writes a text to every device of another account.
-pub(super) fn send_text(world: &World, account: &Arc<Account>, to: &Arc<Account>, id: &str, text: String) {
-    let padded = MessageUtils::encode_and_pad(&Message { conversation: Some(text), ..Default::default() });
+/// Writes a message to every device of another account.
+pub(super) fn send(world: &World, account: &Arc<Account>, to: &Arc<Account>, id: &str, message: &Message) {
+    let padded = MessageUtils::encode_and_pad(message);
     let addressing = bundle::addressing_of(to);
-    account.handset().remember(Sent { id: id.to_owned(), to: to.phone, padded: padded.clone() });
-    let envelope = Envelope { id, addressing, category: None };
+    let form = Form::of(message);
+    account.handset().remember(Sent { id: id.to_owned(), to: to.phone, padded: padded.clone(), form: form.clone() });
+    let envelope = Envelope { id, addressing, category: None, form };
+    crate::profile::acquaint(account, to);
     for device in to.device_ids() {
         write(world, account, to, device, &padded, &envelope);
     }
     world.counters.handset_sent.one();
 }
 
-/// Encrypts a remembered text anew, in a fresh session, for the one device that asked.
+/// Encrypts a remembered message anew, in a fresh session, for the one device that asked.
 pub(super) fn resend(world: &World, account: &Arc<Account>, to: Address, addressing: Addressing, id: &str) {
     let Some(target) = world.directory.by_phone(to.phone) else { return };
     let sent = {
@@ -53,7 +58,7 @@ pub(super) fn resend(world: &World, account: &Arc<Account>, to: Address, address
         handset.sent(id, to.phone)
     };
     if let Some(sent) = sent {
-        let envelope = Envelope { id, addressing, category: None };
+        let envelope = Envelope { id, addressing, category: None, form: sent.form };
         write(world, account, &target, to.device, &sent.padded, &envelope);
     }
 }
@@ -99,16 +104,19 @@ pub(super) fn share_messages(world: &World, account: &Arc<Account>, device: u16,
 /// A message of the phone's inbox as phones hand it on, named by phone number.
 fn received(world: &World, account: &Account, key: &MessageKey) -> Option<WebMessageInfo> {
     let (chat, id): (Jid, _) = (key.remote_jid.as_deref()?.parse().ok()?, key.id.as_deref()?);
-    let sender = world.directory.locate(&chat)?;
+    let in_group = groups::id_of(&chat).is_some();
+    let author: Jid = if in_group { key.participant.as_deref()?.parse().ok()? } else { chat.clone() };
+    let sender = world.directory.locate(&author)?;
     let item = account.handset().inbox.find(sender.phone, id)?.clone();
+    let sender_jid = sender.jid(PHONE, Addressing::Pn).to_string();
     Some(WebMessageInfo {
         key: MessageField::some(MessageKey {
-            remote_jid: Some(sender.jid(PHONE, Addressing::Pn).to_string()),
+            remote_jid: Some(if in_group { chat.to_string() } else { sender_jid.clone() }),
             from_me: Some(false),
-            id: Some(item.id),
-            participant: None,
+            id: Some(item.id.clone()),
+            participant: in_group.then_some(sender_jid),
         }),
-        message: MessageField::some(Message { conversation: Some(item.text?), ..Default::default() }),
+        message: MessageField::some(item.message()?),
         message_timestamp: Some(item.first_seen_ms / 1_000),
         push_name: Some(sender.state().name.clone()),
         ..Default::default()
@@ -119,7 +127,8 @@ fn received(world: &World, account: &Account, key: &MessageKey) -> Option<WebMes
 fn tell_companion(world: &World, account: &Arc<Account>, device: u16, protocol: ProtocolMessage) {
     let message = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
     let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-    let envelope = Envelope { id: &id, addressing: Addressing::Pn, category: Some("peer") };
+    let form = Form::of(&message);
+    let envelope = Envelope { id: &id, addressing: Addressing::Pn, category: Some("peer"), form };
     write(world, account, account, device, &MessageUtils::encode_and_pad(&message), &envelope);
 }
 
@@ -140,32 +149,15 @@ fn sync_key(key: &AppStateKey, raw_id: u32) -> AppStateSyncKey {
 
 /// Encrypts for one device and hands it over: to a companion's queue, or to the other phone.
 fn write(world: &World, from: &Arc<Account>, to: &Arc<Account>, device: u16, padded: &[u8], envelope: &Envelope<'_>) {
-    let address = Address { phone: to.phone, device };
-    let known = from.handset().sessions.has(address);
-    // The bundle is taken while no lock of ours is held: the other account may be doing the same with us.
-    let fresh = if known { None } else { bundle::take(world, to, device).ok() };
-    let mut handset = from.handset();
-    if !known {
-        let established = fresh.is_some_and(|bundle| handset.establish(address, &bundle).is_ok());
-        if !established {
-            world.counters.devices_without_keys.one();
-            return;
-        }
-    }
-    let Ok((encryption, ciphertext)) = handset.encrypt(address, padded) else {
-        handset.sessions.forget(address);
-        world.counters.devices_without_keys.one();
-        return;
-    };
-    drop(handset);
+    let Some((encryption, ciphertext)) = group::seal(world, from, to, device, padded) else { return };
     if device == PHONE {
         let incoming = Incoming {
             from: Address { phone: from.phone, device: PHONE },
             addressing: envelope.addressing,
             id: envelope.id.to_owned(),
             timestamp: stanza::unix_seconds(),
-            encryption: Some(encryption),
-            ciphertext,
+            group: None,
+            ciphertexts: vec![Ciphertext { encryption: Some(encryption), bytes: ciphertext }],
         };
         world.handsets.follow_up(Job { account: Arc::clone(to), task: Task::Receive(Box::new(incoming)) });
         return;
@@ -189,8 +181,11 @@ fn message_node(from: &Account, encryption: Encryption, ciphertext: Vec<u8>, env
         .attr("from", from.jid(PHONE, envelope.addressing))
         .attr("id", envelope.id)
         .attr("t", stanza::unix_seconds())
-        .attr("type", "text")
+        .attr("type", envelope.form.kind)
         .attr("notify", name);
+    if let Some(edit) = &envelope.form.edit {
+        builder = builder.attr("edit", edit.as_str());
+    }
     builder = match envelope.category {
         Some(category) => builder.attr("category", category),
         None => match envelope.addressing {
@@ -198,6 +193,9 @@ fn message_node(from: &Account, encryption: Encryption, ciphertext: Vec<u8>, env
             Addressing::Lid => builder.attr("sender_pn", from.jid(PHONE, Addressing::Pn)),
         },
     };
-    let enc = NodeBuilder::new("enc").attr("v", "2").attr("type", encryption.name()).bytes(ciphertext).build();
-    builder.children([enc]).build()
+    let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", encryption.name());
+    if let Some(media) = envelope.form.media {
+        enc = enc.attr("mediatype", media);
+    }
+    builder.children([enc.bytes(ciphertext).build()]).build()
 }

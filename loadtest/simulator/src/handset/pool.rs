@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use waproto::whatsapp::MessageKey;
+use waproto::whatsapp::{Message, MessageKey};
 
-use super::outbound;
 use super::receive::{self, Incoming};
+use super::{content, group, outbound};
 use crate::account::Account;
 use crate::address::{Address, Addressing};
+use crate::groups::Group;
 use crate::world::World;
 
 /// Jobs that wait in all queues together. A connection that brings one more waits, which holds back its client.
@@ -28,9 +29,13 @@ pub(crate) enum Task {
     /// Take note of receipts for what it wrote.
     Receipt { read: bool, count: u64 },
     /// Encrypt a message again for a device that could not decrypt it.
-    Resend { to: Address, addressing: Addressing, id: String },
-    /// Write a text to another account.
-    Send { to: Arc<Account>, id: String, text: String },
+    Resend { to: Address, addressing: Addressing, group: Option<Arc<Group>>, id: String },
+    /// Write a message to another account.
+    Send { to: Arc<Account>, id: String, message: Box<Message> },
+    /// Fetch, decrypt and hash the media of a message in the inbox.
+    Fetch { from: u64, id: String },
+    /// Write a message to a group.
+    SendToGroup { group: Arc<Group>, id: String, message: Box<Message> },
     /// Say that messages were read.
     Read { ids: Vec<String> },
     /// Send the app state key to a companion that just published its keys.
@@ -66,7 +71,7 @@ pub(crate) fn worker_count() -> usize {
 impl Pool {
     pub(crate) fn new(count: usize) -> (Self, Vec<Run>) {
         // The channels are unbounded because the permits bound what is in them; jobs without one are follow-ups of a
-        // job with one, a handful each.
+        // job with one: a handful each, one for every member when a phone writes to a group.
         let (workers, runs) = (0..count.max(1))
             .map(|_| {
                 let (sender, jobs) = unbounded_channel();
@@ -106,6 +111,15 @@ impl Run {
                 () = world.stop.cancelled() => None,
             };
             let Some(Waiting { job, .. }) = waiting else { break };
+            if matches!(job.task, Task::Fetch { .. }) {
+                // It reads a file; the worker waits, the runtime does not.
+                let shared = Arc::clone(&world);
+                let done = tokio::task::spawn_blocking(move || perform(&shared, job)).await;
+                if done.is_err() {
+                    tracing::error!("handset.fetch.failed");
+                }
+                continue;
+            }
             perform(&world, job);
         }
         while let Ok(Waiting { job, .. }) = self.jobs.try_recv() {
@@ -125,12 +139,17 @@ fn perform(world: &World, Job { account, task }: Job) {
                 handset.delivered += count;
             }
         }
-        Task::Resend { to, addressing, id } => outbound::resend(world, &account, to, addressing, &id),
-        Task::Send { to, id, text } => outbound::send_text(world, &account, &to, &id, text),
+        Task::Resend { to, addressing, group, id } => match group {
+            Some(group) => group::resend(world, &account, &group, to, &id),
+            None => outbound::resend(world, &account, to, addressing, &id),
+        },
+        Task::SendToGroup { group, id, message } => group::send(world, &account, &group, &id, &message),
+        Task::Send { to, id, message } => outbound::send(world, &account, &to, &id, &message),
+        Task::Fetch { from, id } => content::fetch(world, &account, from, &id),
         Task::Read { ids } => receive::mark_read(world, &account, &ids),
         Task::ShareKey { device, requested } => outbound::share_key(world, &account, device, &requested),
         Task::ShareMessages { device, request, wanted } => {
-            outbound::share_messages(world, &account, device, &request, &wanted);
+            outbound::share_messages(world, &account, device, &request, &wanted)
         }
         Task::Wake => receive::wake(world, &account),
     }

@@ -2,14 +2,16 @@
 
 use wacore::messages::{decode_plaintext, unwrap_device_sent};
 use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Node, NodeContent};
 use wacore_libsignal::protocol::SignalProtocolError;
 use waproto::whatsapp::Message;
 
-use super::inbox::Content;
+use super::content::Content;
 use super::{Handset, Job, Task};
 use crate::account::Account;
 use crate::address::{Address, Addressing, PHONE};
-use crate::receipt::{self, Receipt};
+use crate::groups;
+use crate::receipt::{self, Origin, Receipt};
 use crate::stanza;
 use crate::world::World;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub(crate) enum Encryption {
     PreKey,
     /// `msg`: inside a session.
     Session,
+    /// `skmsg`: for everybody in a group who has the author's sender key.
+    SenderKey,
 }
 
 impl Encryption {
@@ -33,6 +37,7 @@ impl Encryption {
         match name {
             "pkmsg" => Some(Self::PreKey),
             "msg" => Some(Self::Session),
+            "skmsg" => Some(Self::SenderKey),
             _ => None,
         }
     }
@@ -41,7 +46,26 @@ impl Encryption {
         match self {
             Self::PreKey => "pkmsg",
             Self::Session => "msg",
+            Self::SenderKey => "skmsg",
         }
+    }
+}
+
+/// What one `<enc>` holds.
+pub(crate) struct Ciphertext {
+    /// `None` for kinds that phones here do not know.
+    pub(crate) encryption: Option<Encryption>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Ciphertext {
+    pub(crate) fn of(enc: &Node) -> Self {
+        let kind = enc.attrs.get("type").map(|kind| kind.as_str().into_owned()).unwrap_or_default();
+        let bytes = match &enc.content {
+            Some(NodeContent::Bytes(bytes)) => bytes.to_vec(),
+            _ => Vec::new(),
+        };
+        Self { encryption: Encryption::parse(&kind), bytes }
     }
 }
 
@@ -52,9 +76,10 @@ pub(crate) struct Incoming {
     pub(crate) id: String,
     /// When the server took it, in Unix seconds.
     pub(crate) timestamp: u64,
-    /// `None` for ciphertexts phones here do not know, such as sender keys of groups.
-    pub(crate) encryption: Option<Encryption>,
-    pub(crate) ciphertext: Vec<u8>,
+    /// The group it was written to; `None` in a direct chat.
+    pub(crate) group: Option<u64>,
+    /// In the order they have to be opened in.
+    pub(crate) ciphertexts: Vec<Ciphertext>,
 }
 
 /// What decrypting came to.
@@ -89,8 +114,16 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
                 return;
             }
             let limit = world.options.inbox_limit;
-            let content = content(&message);
+            let content = Content::read(world, &message);
+            let fetch = content.awaits_media();
             handset.inbox.surface(incoming.from, incoming.addressing, &incoming.id, content, limit);
+            if let (Some(group), Some(item)) = (incoming.group, handset.inbox.find(incoming.from.phone, &incoming.id)) {
+                item.group = Some(groups::jid(group).to_string());
+            }
+            if fetch {
+                let task = Task::Fetch { from: incoming.from.phone, id: incoming.id.clone() };
+                world.handsets.follow_up(Job { account: Arc::clone(account), task });
+            }
             true
         }
         Outcome::Duplicate => {
@@ -110,11 +143,12 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
         return;
     }
     let ids = std::slice::from_ref(&incoming.id);
+    let chat = Chat { with: incoming.from.phone, addressing: incoming.addressing, group: incoming.group };
     if habits.auto_receipt {
-        confirm(world, account, incoming.from.phone, incoming.addressing, ids, None);
+        confirm(world, account, &chat, ids, None);
     }
     if habits.auto_read {
-        confirm(world, account, incoming.from.phone, incoming.addressing, ids, Some("read"));
+        confirm(world, account, &chat, ids, Some("read"));
     }
 }
 
@@ -131,36 +165,51 @@ pub(super) fn mark_read(world: &World, account: &Arc<Account>, ids: &[String]) {
     let items = account.handset().inbox.by_ids(ids);
     for item in items {
         let addressing = if item.lid_addressed { Addressing::Lid } else { Addressing::Pn };
-        if let Ok(sender) = item.from.parse() {
-            confirm(world, account, sender, addressing, std::slice::from_ref(&item.id), Some("read"));
+        let group = item.group.as_deref().and_then(groups::parse_id);
+        if let Ok(with) = item.from.parse() {
+            let chat = Chat { with, addressing, group };
+            confirm(world, account, &chat, std::slice::from_ref(&item.id), Some("read"));
         }
     }
 }
 
+/// Opens one ciphertext after the other: the last one is the message, one before it brings the sender key for it.
 fn open(handset: &mut Handset, incoming: &Incoming) -> Outcome {
-    let Some(encryption) = incoming.encryption else {
-        return Outcome::Failed;
+    let mut outcome = Outcome::Failed;
+    for ciphertext in &incoming.ciphertexts {
+        outcome = open_one(handset, incoming, ciphertext);
+        match &outcome {
+            Outcome::Opened(message) => take_sender_key(handset, incoming, message),
+            Outcome::Duplicate => {}
+            Outcome::Failed => return outcome,
+        }
+    }
+    outcome
+}
+
+fn take_sender_key(handset: &mut Handset, incoming: &Incoming, message: &Message) {
+    let distribution = message.sender_key_distribution_message.as_option();
+    let key = distribution.and_then(|distribution| distribution.axolotl_sender_key_distribution_message.as_deref());
+    if let (Some(group), Some(key)) = (incoming.group, key) {
+        // A key that is none leaves the message after it unreadable, which is asked for again.
+        let _ = handset.take_sender_key(incoming.from, group, key);
+    }
+}
+
+fn open_one(handset: &mut Handset, incoming: &Incoming, ciphertext: &Ciphertext) -> Outcome {
+    let bytes = &ciphertext.bytes;
+    let opened = match (ciphertext.encryption, incoming.group) {
+        (Some(Encryption::SenderKey), Some(group)) => handset.decrypt_group(incoming.from, group, bytes),
+        (Some(encryption), _) => handset.decrypt(incoming.from, encryption, bytes),
+        (None, _) => return Outcome::Failed,
     };
-    match handset.decrypt(incoming.from, encryption, &incoming.ciphertext) {
+    match opened {
         Ok(padded) => match decode_plaintext(&padded, 2) {
             Ok(message) => Outcome::Opened(Box::new(unwrap_device_sent(message))),
             Err(_) => Outcome::Failed,
         },
         Err(SignalProtocolError::DuplicatedMessage(..)) => Outcome::Duplicate,
         Err(_) => Outcome::Failed,
-    }
-}
-
-fn content(message: &Message) -> Content {
-    if let Some(text) = &message.conversation {
-        return Content { text: Some(text.clone()), quoted_id: None };
-    }
-    let Some(extended) = message.extended_text_message.as_option() else {
-        return Content { text: None, quoted_id: None };
-    };
-    Content {
-        text: extended.text.clone(),
-        quoted_id: extended.context_info.as_option().and_then(|context| context.stanza_id.clone()),
     }
 }
 
@@ -181,10 +230,17 @@ fn answer_own(world: &World, account: &Arc<Account>, incoming: &Incoming, messag
     world.handsets.follow_up(Job { account: Arc::clone(account), task });
 }
 
-fn confirm(world: &World, account: &Account, sender: u64, addressing: Addressing, ids: &[String], kind: Option<&str>) {
-    let Some(sender) = world.directory.by_phone(sender) else { return };
-    let receipt = Receipt { from: account.jid(PHONE, addressing), from_phone: account.phone, ids, kind };
-    receipt::relay(world, &sender, &receipt);
+/// Where a message came from.
+struct Chat {
+    with: u64,
+    addressing: Addressing,
+    group: Option<u64>,
+}
+
+fn confirm(world: &World, account: &Account, chat: &Chat, ids: &[String], kind: Option<&str>) {
+    let Some(sender) = world.directory.by_phone(chat.with) else { return };
+    let from = Origin::new(account, PHONE, chat.addressing, chat.group);
+    receipt::relay(world, &sender, &Receipt { from, from_phone: account.phone, ids, kind });
 }
 
 /// A retry receipt to the device whose message could not be opened.
@@ -202,8 +258,17 @@ fn ask_again(world: &World, account: &Account, handset: &mut Handset, incoming: 
     if count >= KEYS_FROM_RETRY {
         children.push(keys_node(account, handset));
     }
-    let node = NodeBuilder::new("receipt")
-        .attr("from", account.jid(PHONE, incoming.addressing))
+    if incoming.from.device == PHONE {
+        // The other side is a phone too, which takes no stanzas.
+        if let Some(task) = again(world, account, incoming)
+            && let Some(sender) = world.directory.by_phone(incoming.from.phone)
+        {
+            world.handsets.follow_up(Job { account: sender, task });
+        }
+        return;
+    }
+    let node = Origin::new(account, PHONE, incoming.addressing, incoming.group)
+        .sign(NodeBuilder::new("receipt"))
         .attr("id", incoming.id.as_str())
         .attr("type", "retry")
         .attr("t", stanza::unix_seconds())
@@ -212,6 +277,17 @@ fn ask_again(world: &World, account: &Account, handset: &mut Handset, incoming: 
     if let Some(sender) = world.directory.by_phone(incoming.from.phone) {
         receipt::relay_retry(world, &sender, incoming.from.device, account.phone, &incoming.id, &node);
     }
+}
+
+/// The other phone's task of encrypting a message again; `None` when its group is gone.
+fn again(world: &World, account: &Account, incoming: &Incoming) -> Option<Task> {
+    let to = Address { phone: account.phone, device: PHONE };
+    let (addressing, id) = (incoming.addressing, incoming.id.clone());
+    let group = match incoming.group {
+        Some(group) => Some(world.groups.get(group)?),
+        None => None,
+    };
+    Some(Task::Resend { to, addressing, group, id })
 }
 
 fn keys_node(account: &Account, handset: &mut Handset) -> wacore_binary::Node {

@@ -73,7 +73,7 @@ fn protocol_address(of: Address) -> ProtocolAddress {
     ProtocolAddress::new(&format!("{short}:{}", of.device), DeviceId::new(0))
 }
 
-fn not_ready() -> SignalProtocolError {
+pub(super) fn not_ready() -> SignalProtocolError {
     SignalProtocolError::InvalidState("session store", "a store in memory was not ready".to_owned())
 }
 
@@ -83,6 +83,9 @@ impl Handset {
         let ciphertext = match encryption {
             Encryption::PreKey => CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(bytes)?),
             Encryption::Session => CiphertextMessage::SignalMessage(SignalMessage::try_from(bytes)?),
+            Encryption::SenderKey => {
+                return Err(SignalProtocolError::InvalidState("decrypt", "a sender key is for groups".to_owned()));
+            }
         };
         let address = protocol_address(from);
         let keys = &mut self.keys;

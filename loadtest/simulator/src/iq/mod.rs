@@ -3,6 +3,9 @@
 
 pub(crate) mod app_state;
 mod encrypt;
+mod groups;
+mod media;
+mod profile;
 mod settings;
 mod tokens;
 pub(crate) mod usync;
@@ -94,6 +97,12 @@ pub(crate) fn answer(world: &World, account: &Arc<Account>, device: u16, node: &
         "usync" => usync::answer(&request),
         "w:sync:app:state" => app_state::answer(&request),
         "md" => linked_devices(&request),
+        "w:g2" => groups::answer(&request),
+        "w:m" => media::answer(&request),
+        "w:profile:picture" => profile::picture(&request),
+        "status" => profile::status(&request),
+        "w:biz" => profile::business(&request),
+        "w:mex" => profile::query(&request),
         _ => settings::answer(&request, &namespace),
     }
 }

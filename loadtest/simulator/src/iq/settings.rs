@@ -28,12 +28,8 @@ pub(super) fn answer(request: &Request<'_>, namespace: &str) -> Answer {
             Some(issued) => tokens::issue(request, issued),
             None => changed_privacy(request),
         },
-        ("w:g2", false) if request.child("participating").is_some() => request.result(stanza::leaf("groups")),
-        ("w:profile:picture", false) => request.error(404, "item-not-found"),
         // Accepted without effect.
-        ("urn:xmpp:whatsapp:dirty" | "status" | "w:stats" | "disappearing_mode" | "urn:xmpp:whatsapp:push", true) => {
-            request.done()
-        }
+        ("urn:xmpp:whatsapp:dirty" | "w:stats" | "disappearing_mode" | "urn:xmpp:whatsapp:push", true) => request.done(),
         _ => request.unknown(),
     }
 }

@@ -48,9 +48,13 @@ fn user_node(world: &World, user: &NodeRef<'_>, protocols: &[String]) -> Option<
     let contact = user.get_optional_child("contact").and_then(NodeRef::content_as_string);
     let account = match (&asked, &contact) {
         (Some(jid), _) => world.directory.locate(jid),
-        (None, Some(number)) => parse_phone(number).and_then(|phone| world.directory.by_phone(phone)),
+        (None, Some(number)) => parse_phone(number).and_then(|phone| world.directory.by_number(phone)),
         (None, None) => return None,
     };
+    // A LID is no name of somebody the server does not know; a number is.
+    if account.is_none() && asked.as_ref().is_some_and(|jid| Addressing::of(jid) == Some(Addressing::Lid)) {
+        return None;
+    }
     let jid = match (&asked, &account, &contact) {
         (Some(jid), ..) => jid.clone(),
         (None, Some(account), _) => account.jid(PHONE, Addressing::Pn),
@@ -79,7 +83,8 @@ fn protocol_node(protocol: &str, account: Option<&Account>, contact: Option<&str
         }
         "lid" => Some(NodeBuilder::new("lid").attr("val", account?.jid(PHONE, Addressing::Lid)).build()),
         "devices" => devices_node(account?),
-        "status" => Some(NodeBuilder::new("status").attr("t", "0").build()),
+        "status" => Some(about_node(account?)),
+        "picture" if let Some(id) = picture_id(account) => Some(NodeBuilder::new("picture").attr("id", id).build()),
         "picture" => Some(
             NodeBuilder::new("picture")
                 .children([NodeBuilder::new("error").attr("code", 404_u16).attr("text", "item-not-found").build()])
@@ -88,6 +93,17 @@ fn protocol_node(protocol: &str, account: Option<&Account>, contact: Option<&str
         "disappearing_mode" => Some(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build()),
         _ => None,
     }
+}
+
+/// The text somebody says about themselves, with the time it was set.
+fn about_node(account: &Account) -> Node {
+    let profile = account.state().profile.clone();
+    let node = NodeBuilder::new("status").attr("t", profile.about_set.to_string());
+    if profile.about.is_empty() { node.build() } else { node.string_content(profile.about).build() }
+}
+
+fn picture_id(account: Option<&Account>) -> Option<String> {
+    account?.state().profile.picture.as_ref().map(|picture| picture.id.clone())
 }
 
 /// The device list. One with companions carries the phone's signature over their key indexes, or clients skip the user.
@@ -118,10 +134,12 @@ fn key_index_node(account: &Account, state: &mut State) -> Option<Node> {
     Some(NodeBuilder::new("key-index-list").attr("ts", state.devices_changed).bytes(signed).build())
 }
 
-/// Tells the account's other companions that its list of devices changed.
+/// Tells the account's other companions, and the clients of those it shares groups with, that its list of devices
+/// changed: in a group nothing else makes a sender look.
 pub(crate) fn announce_devices(world: &World, account: &Arc<Account>, added: u16) {
     let others: Vec<u16> = account.device_ids().into_iter().filter(|device| *device != PHONE && *device != added).collect();
-    if others.is_empty() {
+    let fellows = world.groups.fellows(account.phone);
+    if others.is_empty() && fellows.is_empty() {
         return;
     }
     let node = {
@@ -145,11 +163,12 @@ pub(crate) fn announce_devices(world: &World, account: &Arc<Account>, added: u16
     let id = node.attrs.get("id").map(ToString::to_string).unwrap_or_default();
     let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
     let stanza = Bytes::from(marshaled);
+    let outgoing =
+        || Outgoing { class: Class::Notification, id: id.clone(), from: 0, stanza: stanza.clone(), noted_from: None };
     for device in others {
-        account.enqueue(
-            world,
-            device,
-            Outgoing { class: Class::Notification, id: id.clone(), from: 0, stanza: stanza.clone(), noted_from: None },
-        );
+        account.enqueue(world, device, outgoing());
+    }
+    for fellow in fellows.into_iter().filter_map(|phone| world.directory.by_phone(phone)) {
+        fellow.enqueue_for_all(world, |_| outgoing());
     }
 }

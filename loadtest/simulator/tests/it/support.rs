@@ -62,6 +62,15 @@ pub(crate) async fn seeded(simulator: &Simulator) -> Arc<InMemoryBackend> {
 impl Phoneless {
     /// Starts a client on a store.
     pub(crate) async fn start(address: SocketAddr, backend: Arc<InMemoryBackend>) -> Self {
+        Self::start_with(address, backend, NoHttp).await
+    }
+
+    /// Starts a client that reaches the media host.
+    pub(crate) async fn start_with(
+        address: SocketAddr,
+        backend: Arc<InMemoryBackend>,
+        http: impl HttpClient + 'static,
+    ) -> Self {
         let events: Arc<Mutex<Vec<Arc<Event>>>> = Arc::default();
         let news = Arc::new(Notify::new());
         let (seen, told) = (Arc::clone(&events), Arc::clone(&news));
@@ -70,7 +79,7 @@ impl Phoneless {
         let bot = Bot::builder()
             .with_backend_arc(backend.clone())
             .with_transport_factory(transport)
-            .with_http_client(NoHttp)
+            .with_http_client(http)
             .with_version((2, 3000, 1_023_000_000))
             .with_wanted_pre_key_count(30)
             .on_event(move |event, _| {
@@ -174,6 +183,17 @@ fn text_of(message: &Message) -> Option<String> {
 /// Pairs a fresh client by scanning its code; returns it connected, with the scan's answer.
 pub(crate) async fn paired(simulator: &Simulator, query: &str) -> (Phoneless, Value) {
     let client = Phoneless::start(simulator.local_addr(), seeded(simulator).await).await;
+    scanned(simulator, client, query).await
+}
+
+/// The same, with a client that reaches the media host.
+pub(crate) async fn paired_with_media(simulator: &Simulator, query: &str) -> (Phoneless, Value) {
+    let http = crate::https::Https::new(simulator);
+    let client = Phoneless::start_with(simulator.local_addr(), seeded(simulator).await, http).await;
+    scanned(simulator, client, query).await
+}
+
+async fn scanned(simulator: &Simulator, client: Phoneless, query: &str) -> (Phoneless, Value) {
     let code = client
         .wait_for("QR code", |event| match event {
             Event::PairingQrCode(qr) => Some(qr.code.clone()),

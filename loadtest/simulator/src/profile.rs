@@ -1,0 +1,146 @@
+//! What an account shows of itself besides its name, and whom it has talked with.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+use crate::account::{Account, Outgoing};
+use crate::address::PHONE;
+use crate::bundle;
+use crate::media::Error;
+use crate::queue::Class;
+use crate::stanza;
+use crate::world::World;
+
+/// The longest text people can say about themselves, in bytes; WhatsApp allows 139 characters.
+pub(crate) const ABOUT_LIMIT: usize = 139 * 4;
+/// Bytes of a profile picture.
+pub(crate) const PICTURE_LIMIT: usize = 1024 * 1024;
+/// Accounts one account is remembered to have talked with; later ones stay strangers.
+const CHATS_LIMIT: usize = 10_000;
+
+/// The profile of one account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Profile {
+    pub(crate) about: String,
+    /// When the text was set, in Unix seconds; 0 is never.
+    pub(crate) about_set: u64,
+    pub(crate) picture: Option<Picture>,
+}
+
+/// A profile picture. The small one is the same as the large one here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Picture {
+    /// Changes with every picture; clients compare it.
+    pub(crate) id: String,
+    pub(crate) direct_path: String,
+}
+
+/// Whom an account has exchanged messages with, in either direction.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Chats(HashSet<u64>);
+
+impl Chats {
+    pub(crate) fn note(&mut self, phone: u64) {
+        if self.0.len() < CHATS_LIMIT {
+            self.0.insert(phone);
+        }
+    }
+
+    pub(crate) fn knows(&self, phone: u64) -> bool {
+        self.0.contains(&phone)
+    }
+
+    fn all(&self) -> Vec<u64> {
+        self.0.iter().copied().collect()
+    }
+}
+
+/// Remembers on both sides that a message went from one to the other.
+pub(crate) fn acquaint(one: &Account, other: &Account) {
+    if one.phone == other.phone {
+        return;
+    }
+    one.state().chats.note(other.phone);
+    other.state().chats.note(one.phone);
+}
+
+/// Sets or removes an account's picture and tells whoever it has talked with; the new id. Writes a file.
+///
+/// # Errors
+/// When the media store cannot take it.
+pub(crate) fn set_picture(world: &World, account: &Arc<Account>, image: Option<&[u8]>) -> Result<Option<String>, Error> {
+    let picture = match image {
+        None => None,
+        Some(bytes) => {
+            let direct_path = world.media.keep_picture(bytes)?.direct_path();
+            Some(Picture { id: stanza::unix_millis().to_string(), direct_path })
+        }
+    };
+    let id = picture.as_ref().map(|picture| picture.id.clone());
+    account.state().profile.picture = picture;
+    account.touch();
+    announce(world, account, "picture", |name| {
+        let change = match &id {
+            Some(id) => NodeBuilder::new("set").attr("id", id.as_str()),
+            None => NodeBuilder::new("delete"),
+        };
+        change.attr("jid", name).build()
+    });
+    Ok(id)
+}
+
+/// Sets the text and tells whoever the account has talked with.
+pub(crate) fn set_about(world: &World, account: &Arc<Account>, text: &str) {
+    {
+        let mut state = account.state();
+        text.clone_into(&mut state.profile.about);
+        state.profile.about_set = stanza::unix_seconds();
+    }
+    account.touch();
+    announce(world, account, "status", |_| stanza::bytes("set", text.as_bytes()));
+}
+
+/// A notification for the companions of everybody the account has talked with, and for its own.
+fn announce(world: &World, account: &Arc<Account>, kind: &'static str, change: impl Fn(Jid) -> Node) {
+    let chats = account.state().chats.all();
+    let others = chats.into_iter().filter_map(|phone| world.directory.by_phone(phone));
+    for target in others.chain(std::iter::once(Arc::clone(account))) {
+        let addressing = bundle::addressing_of(&target);
+        let from = account.jid(PHONE, addressing);
+        let id = format!("{kind}-{}", uuid::Uuid::new_v4().simple());
+        let node = NodeBuilder::new("notification")
+            .attr("from", from.clone())
+            .attr("type", kind)
+            .attr("id", id.as_str())
+            .attr("t", stanza::unix_seconds())
+            .children([change(from)])
+            .build();
+        let Ok(marshaled) = wacore_binary::marshal(&node) else { continue };
+        let stanza = Bytes::from(marshaled);
+        target.enqueue_for_all(world, |_| Outgoing {
+            class: Class::Notification,
+            id: id.clone(),
+            from: account.phone,
+            stanza: stanza.clone(),
+            noted_from: None,
+        });
+    }
+}
+
+/// `<picture>` with the address of the image, for a client that reached us under this name.
+pub(crate) fn picture_node(world: &World, picture: &Picture, kind: &str, reached: Option<&str>) -> Node {
+    let url = format!("https://{}{}", world.media.host.for_client(reached), picture.direct_path);
+    NodeBuilder::new("picture")
+        .attr("id", picture.id.as_str())
+        .attr("type", kind)
+        .attr("url", url)
+        .attr("direct_path", picture.direct_path.as_str())
+        .build()
+}
