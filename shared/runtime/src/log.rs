@@ -14,7 +14,7 @@ use tracing_subscriber::{
 };
 
 /// Targets that begin like this are never logged.
-const NEVER: &[&str] = &["whatsapp_rust", "wacore", "waproto"];
+const NEVER: &[&str] = &["whatsapp_rust", "wacore", "waproto", "hyper_util"];
 
 /// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

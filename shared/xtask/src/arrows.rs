@@ -26,6 +26,7 @@ const RULES: &[Rule] = &[
     Rule { name: "warren-domain", may: &[], tests_may: &[] },
     Rule { name: "warren-ports", may: &["warren-domain"], tests_may: &[] },
     Rule { name: "warren-runtime", may: &["warren-domain"], tests_may: &[] },
+    Rule { name: "warren-egress", may: &[], tests_may: &[] },
     Rule { name: "warren-sqlite", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
     Rule { name: "warren-memory", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
     Rule { name: "warren-gateway", may: SERVICE, tests_may: TECHNOLOGIES },
