@@ -58,7 +58,11 @@ fn messages() -> Router<App> {
         .route("/v1/instances/{instance}/messages", post(v1::messages::send::by_instance).get(v1::messages::list::handler))
         .route("/v1/instances/{instance}/messages/lookup", post(v1::messages::lookup::handler))
         .route("/v1/senders/{phone}/messages", post(v1::messages::send::by_phone))
-        .route("/v1/messages/{message}", get(v1::messages::read::handler))
+        .route(
+            "/v1/messages/{message}",
+            get(v1::messages::read::handler).patch(v1::messages::about::edit).delete(v1::messages::about::revoke),
+        )
+        .route("/v1/messages/{message}/reactions", post(v1::messages::about::react))
 }
 
 /// The log of what happened.

@@ -1,6 +1,6 @@
 //! Events: what happened, in the order in which it happened to each instance.
 
-use crate::message::{Message, MessageStatus};
+use crate::message::{Content, Message, MessageStatus};
 use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, Person, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -21,6 +21,12 @@ pub enum EventType {
     MessageReceived,
     /// An outbound message reached a new status.
     MessageStatus,
+    /// Somebody put an emoji on a message, or took it back.
+    MessageReaction,
+    /// Somebody changed a text.
+    MessageEdited,
+    /// Somebody took a message back.
+    MessageRevoked,
     /// A message came in that could not be read.
     MessageUndecryptable,
     /// Ephemeral: a QR code to show.
@@ -29,13 +35,16 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::InstanceStateChanged,
         Self::InstanceHealthChanged,
         Self::PairingSucceeded,
         Self::PairingFailed,
         Self::MessageReceived,
         Self::MessageStatus,
+        Self::MessageReaction,
+        Self::MessageEdited,
+        Self::MessageRevoked,
         Self::MessageUndecryptable,
         Self::PairingQr,
     ];
@@ -50,6 +59,9 @@ impl EventType {
             Self::PairingFailed => "pairing.failed",
             Self::MessageReceived => "message.received",
             Self::MessageStatus => "message.status",
+            Self::MessageReaction => "message.reaction",
+            Self::MessageEdited => "message.edited",
+            Self::MessageRevoked => "message.revoked",
             Self::MessageUndecryptable => "message.undecryptable",
             Self::PairingQr => "pairing.qr",
         }
@@ -170,7 +182,8 @@ impl NewEvent {
         Self::new(EventType::InstanceHealthChanged, at, object(json!(health)))
     }
 
-    /// The event of a received message. `data` is the message as the API shows it, with its `message_id`.
+    /// The event of a received message: `message.received`, or what it does to another message (`message.reaction`,
+    /// `message.edited`, `message.revoked`). `data` is the message as the API shows it, with its `message_id`.
     #[must_use]
     pub fn message_received(message: &Message, at: Timestamp) -> Self {
         let mut data = object(json!({
@@ -187,7 +200,13 @@ impl NewEvent {
         if message.backfilled {
             data.insert("backfilled".into(), Value::Bool(true));
         }
-        Self::new(EventType::MessageReceived, at, data)
+        let kind = match &message.content {
+            Content::Reaction { .. } => EventType::MessageReaction,
+            Content::Edit { .. } => EventType::MessageEdited,
+            Content::Revoke { .. } => EventType::MessageRevoked,
+            _ => EventType::MessageReceived,
+        };
+        Self::new(kind, at, data)
     }
 
     /// The event of a message that came in and could not be read. `reason` is `undecryptable`, or `lost_in_crash` for one

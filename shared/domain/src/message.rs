@@ -1,5 +1,7 @@
 //! Messages, sent and received: one kind of resource.
 
+pub use crate::content::{Contact, Content, Edit, Location, Reaction, Target, Text};
+
 use crate::{Epoch, InstanceId, MessageId, Person, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -156,46 +158,8 @@ pub enum Delivery {
     AtMostOnce,
 }
 
-/// A text.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Text {
-    /// 1 to 65,536 characters, at least one of them visible.
-    pub body: String,
-}
-
-impl std::fmt::Debug for Text {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Text(..)")
-    }
-}
-
-/// What a message says. Written as `{"type": "text", "text": {...}}`, the same for a send, a resource and an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Content {
-    /// A text.
-    Text {
-        /// The text.
-        text: Text,
-    },
-    /// Something that WhatsApp delivered and this version does not read yet.
-    Unsupported,
-}
-
-impl Content {
-    /// The `type` as the API writes it.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Text { .. } => "text",
-            Self::Unsupported => "unsupported",
-        }
-    }
-}
-
 /// The message that a message answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quoted {
     /// Its id here, if it is stored.
     pub message_id: Option<MessageId>,

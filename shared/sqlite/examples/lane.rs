@@ -59,7 +59,9 @@ impl Owner {
             whatsapp_id: format!("3EB0{number:018X}"),
             secret: [3; 32],
             chat: format!("1555{number:07}@s.whatsapp.net"),
-            content: Content::Text { text: Text { body: "Your order has left the house and arrives tomorrow.".to_owned() } },
+            content: Content::Text {
+                text: Text { body: "Your order has left the house and arrives tomorrow.".to_owned(), ..Text::default() },
+            },
             quoted: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
@@ -92,7 +94,9 @@ impl Owner {
             whatsapp_id: format!("IN{number:020X}"),
             chat: jid.clone(),
             author: Some(Person { jid, ..Person::default() }),
-            content: Content::Text { text: Text { body: "Thank you, I am at home from eight.".to_owned() } },
+            content: Content::Text {
+                text: Text { body: "Thank you, I am at home from eight.".to_owned(), ..Text::default() },
+            },
             quoted: None,
             status: MessageStatus::Delivered,
             reason: None,

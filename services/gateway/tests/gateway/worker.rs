@@ -79,7 +79,7 @@ impl Worker {
                 pn: Some("628999@s.whatsapp.net".into()),
                 ..Person::default()
             }),
-            content: Content::Text { text: Text { body: body.to_owned() } },
+            content: Content::Text { text: Text { body: body.to_owned(), ..Text::default() } },
             quoted: None,
             status: MessageStatus::Delivered,
             reason: None,

@@ -6,6 +6,7 @@
 
 mod canary;
 mod clean_stop;
+mod contents;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod history;

@@ -1,5 +1,6 @@
 //! Inbound: every decrypted message is committed, with its event, before the library acknowledges it to the server.
 
+use super::content;
 use crate::{
     session::{Poison, SessionStore},
     shared::Shared,
@@ -10,13 +11,10 @@ use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use wacore::{proto_helpers::MessageExt, types::events::InboundMessage};
+use wacore::types::events::InboundMessage;
 use wacore_binary::{Jid, Server};
-use waproto::whatsapp as wa;
 use warren_domain::{
-    Delivery, Direction, Message, MessageId, MessageStatus, Person, Timestamp,
-    event::NewEvent,
-    message::{Content, Quoted, Text, Times},
+    Delivery, Direction, Message, MessageId, MessageStatus, Person, Timestamp, event::NewEvent, message::Times,
 };
 use warren_ports::{
     bus::{Ring, Topic},
@@ -27,6 +25,9 @@ use whatsapp_rust::{Client, InboundDurabilityHook};
 
 /// As the session store's own patience: beyond it the client is given up, un-acknowledged.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long to look for the message that another one is about.
+const LOOKUP: Duration = Duration::from_secs(2);
 
 /// The durability hook of one client.
 pub(super) struct Inbox {
@@ -44,16 +45,18 @@ impl Inbox {
     pub(super) async fn take(&self, batch: &[InboundMessage]) -> anyhow::Result<()> {
         let store = self.store.upgrade().ok_or_else(|| anyhow::anyhow!("the session is gone"))?;
         let now = self.shared.ports.clock.now();
-        let writes: Vec<_> = batch
-            .iter()
-            .filter_map(|inbound| received(inbound, &store, now))
-            .map(|inbound| Write {
+        let mut writes = Vec::with_capacity(batch.len());
+        for inbound in batch {
+            let Some(mut message) = received(inbound, &store) else { continue };
+            self.name_target(&mut message).await;
+            let event = event(inbound, &message, now);
+            writes.push(Write {
                 fence: store.owner.fence(),
                 tenant: store.tenant,
                 instance: store.instance,
-                op: Op::Receive(Box::new(inbound)),
-            })
-            .collect();
+                op: Op::Receive(Box::new(Inbound { message, event })),
+            });
+        }
         if writes.is_empty() {
             return Ok(());
         }
@@ -72,6 +75,18 @@ impl Inbox {
         }
         fault::point("inbound.before_commit");
         self.commit(&store, writes).await
+    }
+
+    /// Finds the id here of the message that this one is about. One that is not stored, or cannot be looked up now, is named
+    /// by its id at WhatsApp alone.
+    async fn name_target(&self, message: &mut Message) {
+        let (tenant, instance, chat) = (message.tenant, message.instance, message.chat.clone());
+        let Some(target) = message.content.target_mut() else { return };
+        let lookup = self.shared.ports.ledger.messages_by_whatsapp_id(tenant, instance, &target.whatsapp_id);
+        let found = tokio::time::timeout(LOOKUP, lookup).await.ok().and_then(warren_domain::Result::ok).unwrap_or_default();
+        // One name of the chat may be its number and the other its LID: without a better one, any with this id.
+        let best = found.iter().find(|found| found.chat == chat).or_else(|| found.first());
+        target.message_id = best.map(|found| found.id);
     }
 
     async fn commit(&self, store: &SessionStore, writes: Vec<Write>) -> anyhow::Result<()> {
@@ -108,11 +123,11 @@ impl InboundDurabilityHook for Inbox {
 }
 
 /// The message as Warren keeps it; `None` for what is not a message to anybody (key distribution, protocol upkeep).
-fn received(inbound: &InboundMessage, store: &SessionStore, now: Timestamp) -> Option<Inbound> {
+fn received(inbound: &InboundMessage, store: &SessionStore) -> Option<Message> {
     let info = &inbound.info;
     let source = &info.source;
-    let content = content(&inbound.message)?;
-    let message = Message {
+    let content = content::read(&inbound.message)?;
+    Some(Message {
         id: MessageId::generate(),
         tenant: store.tenant,
         instance: store.instance,
@@ -125,7 +140,7 @@ fn received(inbound: &InboundMessage, store: &SessionStore, now: Timestamp) -> O
             lid: address(&source.sender, source.sender_alt.as_ref(), Server::Lid),
             push_name: Some(info.push_name.clone()).filter(|name| !name.is_empty()),
         }),
-        quoted: quoted(&inbound.message),
+        quoted: content::quoted(&inbound.message),
         content,
         status: MessageStatus::Delivered,
         reason: None,
@@ -134,55 +149,26 @@ fn received(inbound: &InboundMessage, store: &SessionStore, now: Timestamp) -> O
         metadata: serde_json::Map::new(),
         backfilled: info.is_offline,
         times: Times { created: Timestamp::from_millis(info.timestamp.timestamp_millis()), ..Times::default() },
-    };
-    let mut event = NewEvent::message_received(&message, now);
-    if source.is_from_me {
+    })
+}
+
+fn event(inbound: &InboundMessage, message: &Message, now: Timestamp) -> NewEvent {
+    let info = &inbound.info;
+    let mut event = NewEvent::message_received(message, now);
+    if info.source.is_from_me {
         event.data.insert("from_me".into(), Value::Bool(true));
     }
     if info.unavailable_request_id.is_some() {
         // The own phone told it, later than it came.
         event.data.insert("recovered".into(), Value::Bool(true));
     }
-    if source.is_group {
+    if info.source.is_group {
         event.data.insert("group".into(), json!(true));
     }
-    Some(Inbound { message, event })
+    event
 }
 
 /// The address of a person on one server, device cut off.
 fn address(jid: &Jid, other: Option<&Jid>, server: Server) -> Option<String> {
     [Some(jid), other].into_iter().flatten().find(|jid| jid.server == server).map(|jid| jid.to_non_ad().to_string())
-}
-
-fn content(message: &wa::Message) -> Option<Content> {
-    let base = message.get_base_message();
-    if let Some(body) = base.text_content().filter(|_| is_text(base)) {
-        return Some(Content::Text { text: Text { body: body.to_owned() } });
-    }
-    let upkeep = base.protocol_message.is_set() || *base == key_distribution_only(base);
-    (!upkeep).then_some(Content::Unsupported)
-}
-
-fn is_text(message: &wa::Message) -> bool {
-    message.conversation.is_some() || message.extended_text_message.is_set()
-}
-
-/// The message with nothing but what distributes keys.
-fn key_distribution_only(message: &wa::Message) -> wa::Message {
-    wa::Message {
-        sender_key_distribution_message: message.sender_key_distribution_message.clone(),
-        message_context_info: message.message_context_info.clone(),
-        ..Default::default()
-    }
-}
-
-fn quoted(message: &wa::Message) -> Option<Quoted> {
-    let base = message.get_base_message();
-    let context = base.extended_text_message.as_option()?.context_info.as_option()?;
-    Some(Quoted {
-        message_id: None,
-        whatsapp_id: context.stanza_id.clone()?,
-        author: context.participant.clone().unwrap_or_default(),
-        content: context.quoted_message.as_option().and_then(content),
-    })
 }

@@ -1,6 +1,7 @@
 //! One client object of the library, from its building to its end. It has one socket in its life: whatever ends the
 //! socket ends the client, and the next one is built from the ledger.
 
+mod content;
 mod http;
 mod inbound;
 mod recovery;

@@ -72,7 +72,7 @@ pub(crate) fn instance(tenant: TenantId) -> Instance {
 
 /// A text.
 pub(crate) fn text(body: &str) -> Content {
-    Content::Text { text: Text { body: body.to_owned() } }
+    Content::Text { text: Text { body: body.to_owned(), ..Text::default() } }
 }
 
 /// The fence of an instance at an epoch.

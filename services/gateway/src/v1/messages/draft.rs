@@ -5,18 +5,16 @@ use crate::{
     json::check_metadata,
     problem::{Problem, Result},
     state::App,
+    v1::messages::checks,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use warren_domain::{
     Delivery, InstanceId, Message, MessageId, Recipient, TenantId, Timestamp,
-    message::{Content, Quoted, Text},
+    message::{Contact, Content, Location, Quoted, Text},
 };
 use warren_ports::ledger::NewMessage;
 use warren_runtime::fault;
-
-/// The longest text, characters: what WhatsApp's own clients take.
-const TEXT_CHARACTERS: usize = 65_536;
 
 /// The body of a send.
 #[derive(Debug, Deserialize)]
@@ -26,6 +24,8 @@ pub(crate) struct Draft {
     #[serde(rename = "type")]
     kind: String,
     text: Option<Text>,
+    location: Option<Location>,
+    contacts: Option<Vec<Contact>>,
     reply_to: Option<MessageId>,
     #[serde(default)]
     delivery: Delivery,
@@ -45,7 +45,7 @@ pub(super) async fn message(
 ) -> Result<NewMessage> {
     let Mutation { body: draft, key } = request;
     let chat = Recipient::parse(&draft.to).map_err(|error| Problem::from(error).with("field", "to".into()))?.jid();
-    let content = content(&draft.kind, draft.text)?;
+    let content = content(&draft.kind, draft.text, draft.location, draft.contacts)?;
     check_metadata(&draft.metadata)?;
     let quoted = match draft.reply_to {
         Some(id) => Some(quoted(app, tenant, instance, id).await?),
@@ -69,32 +69,22 @@ pub(super) async fn message(
     })
 }
 
-fn content(kind: &str, text: Option<Text>) -> Result<Content> {
-    if kind != "text" {
-        return Err(
-            Problem::invalid("unsupported_type", "Only messages of type text can be sent.").with("field", "type".into())
-        );
+fn content(kind: &str, text: Option<Text>, location: Option<Location>, contacts: Option<Vec<Contact>>) -> Result<Content> {
+    let given = [("text", text.is_some()), ("location", location.is_some()), ("contacts", contacts.is_some())];
+    let known = given.into_iter().any(|(name, _)| name == kind);
+    if !known {
+        return Err(Problem::invalid("unsupported_type", "A message has the type text, location or contacts.")
+            .with("field", "type".into()));
     }
-    let text = text.ok_or_else(|| Problem::field("text", "This field is required."))?;
-    if text.body.chars().count() > TEXT_CHARACTERS {
-        return Err(Problem::field("text.body", "A text has at most 65,536 characters."));
+    if let Some((other, _)) = given.into_iter().find(|(name, is_given)| *is_given && *name != kind) {
+        return Err(Problem::field(other, "Only the object that the type names is given."));
     }
-    if text.body.contains('\0') {
-        return Err(Problem::field("text.body", "A text cannot hold a NUL character."));
+    let missing = || Problem::field(kind, "This field is required.");
+    match kind {
+        "location" => checks::location(location.ok_or_else(missing)?).map(|location| Content::Location { location }),
+        "contacts" => checks::contacts(contacts.ok_or_else(missing)?).map(|contacts| Content::Contacts { contacts }),
+        _ => checks::text(text.ok_or_else(missing)?).map(|text| Content::Text { text }),
     }
-    if !text.body.chars().any(is_visible) {
-        return Err(Problem::field("text.body", "A text has at least one visible character."));
-    }
-    Ok(Content::Text { text })
-}
-
-/// Whether a character shows: not white space, no control, none of Unicode's Default_Ignorable_Code_Point.
-fn is_visible(c: char) -> bool {
-    let is_ignorable = matches!(u32::from(c),
-        0xAD | 0x34F | 0x61C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x202A..=0x202E
-        | 0x2060..=0x206F | 0x2800 | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFF8 | 0x1BCA0..=0x1BCA3
-        | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF);
-    !(is_ignorable || c.is_whitespace() || c.is_control())
 }
 
 /// What a reply refers to: a message of the same instance.
@@ -119,7 +109,7 @@ async fn own_address(app: &App, tenant: TenantId, message: &Message) -> Result<S
 }
 
 /// `628123:5@s.whatsapp.net` -> `628123@s.whatsapp.net`
-fn without_device(address: &str) -> String {
+pub(super) fn without_device(address: &str) -> String {
     match address.split_once('@') {
         Some((user, server)) => format!("{}@{server}", user.split(':').next().unwrap_or_default()),
         None => address.to_owned(),
@@ -127,7 +117,7 @@ fn without_device(address: &str) -> String {
 }
 
 /// A message id as WhatsApp's web client makes them: `3EB0` and 18 upper-case hex digits.
-fn whatsapp_id() -> String {
+pub(super) fn whatsapp_id() -> String {
     let random: [u8; 9] = rand::random();
     format!("3EB0{}", hex::encode_upper(random))
 }
@@ -146,21 +136,17 @@ pub(super) fn not_paired() -> Problem {
 mod tests {
     use super::*;
 
-    fn of(body: &str) -> Result<Content> {
-        content("text", Some(Text { body: body.to_owned() }))
-    }
-
     #[test]
-    fn a_text_shows_something_and_fits() {
-        for body in ["x", "👍", "  .  ", "'; DROP TABLE messages; --", "{{7*7}}", "${jndi:ldap://x}", "\u{200d}é"] {
-            assert!(of(body).is_ok(), "{body:?}");
-        }
-        for body in ["", "   ", "\u{200b}\u{200c}\u{feff}", "\n\t", "\u{2060}\u{fe0f}", "a\0b"] {
-            assert_eq!(of(body).unwrap_err().code(), "invalid_request", "{body:?}");
-        }
-        assert!(of(&"é".repeat(65_536)).is_ok());
-        assert!(of(&"e".repeat(65_537)).is_err());
-        assert_eq!(content("image", None).unwrap_err().code(), "unsupported_type");
+    fn a_type_has_its_object_and_no_other() {
+        let text = || Some(Text { body: "x".into(), ..Text::default() });
+        let place = || Some(Location { latitude: 1.0, longitude: 1.0, name: None, address: None });
+        assert!(content("text", text(), None, None).is_ok());
+        assert!(content("location", None, place(), None).is_ok());
+        let code = |refused: Result<Content>| refused.unwrap_err().code().to_owned();
+        assert_eq!(code(content("image", None, None, None)), "unsupported_type");
+        assert_eq!(code(content("text", None, None, None)), "invalid_request");
+        assert_eq!(code(content("text", text(), place(), None)), "invalid_request");
+        assert_eq!(code(content("contacts", None, None, Some(vec![]))), "invalid_request");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Messages, sent and received: one kind of resource.
 
+pub(crate) mod about;
+mod checks;
 mod draft;
 pub(crate) mod list;
 pub(crate) mod lookup;

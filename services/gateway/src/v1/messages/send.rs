@@ -1,5 +1,6 @@
 //! `POST /v1/instances/{instance}/messages`, `POST /v1/senders/{phone}/messages`
-//! `{to, type, text: {body}, reply_to?, delivery?, expires_at?, metadata?}` -> 202 with the message, committed and `queued`.
+//! `{to, type, <type>, reply_to?, delivery?, expires_at?, metadata?}` -> 202 with the message, committed and `queued`. Types:
+//! `text: {body, mentions?}`, `location: {latitude, longitude, name?, address?}`, `contacts: [{name, phones | vcard}]`.
 //!
 //! With `?wait=sent[&timeout=SECONDS]` (10 by default, at most 30): 200 once WhatsApp's server acknowledged or refused it,
 //! 202 when the time is up. The same `Idempotency-Key` and body again is the same message: answered as it was accepted (with
@@ -26,7 +27,7 @@ use std::time::Duration;
 use warren_domain::{ErrorKind, InstanceId, Message, TenantId};
 use warren_ports::{
     bus::{Ring, Topic},
-    ledger::Accepted,
+    ledger::{Accepted, NewMessage},
 };
 
 /// By the instance's id.
@@ -66,7 +67,12 @@ async fn send(
     request: Mutation<Draft>,
     wait: Option<Duration>,
 ) -> Result<Response> {
-    let new = draft::message(app, tenant, instance, request).await?;
+    accept(app, draft::message(app, tenant, instance, request).await?, wait).await
+}
+
+/// Commits a message to the queue of its instance, and answers as the routes above say.
+pub(super) async fn accept(app: &App, new: NewMessage, wait: Option<Duration>) -> Result<Response> {
+    let (tenant, instance) = (new.tenant, new.instance);
     let listening = match wait {
         Some(timeout) => Some(Settled::listen(app, new.id, timeout).await),
         None => None,
