@@ -1,10 +1,7 @@
 //! Inbound: every decrypted message is committed, with its event, before the library acknowledges it to the server.
 
 use super::content;
-use crate::{
-    session::{Poison, SessionStore},
-    shared::Shared,
-};
+use crate::{session::SessionStore, shared::Shared};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
@@ -18,13 +15,10 @@ use warren_domain::{
 };
 use warren_ports::{
     bus::{Ring, Topic},
-    ledger::{Inbound, Op, Outcome, Write},
+    ledger::{Inbound, Op, Write},
 };
 use warren_runtime::fault;
 use whatsapp_rust::{Client, InboundDurabilityHook};
-
-/// As the session store's own patience: beyond it the client is given up, un-acknowledged.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long to look for the message that another one is about.
 const LOOKUP: Duration = Duration::from_secs(2);
@@ -50,12 +44,7 @@ impl Inbox {
             let Some(mut message) = received(inbound, &store) else { continue };
             self.name_target(&mut message).await;
             let event = event(inbound, &message, now);
-            writes.push(Write {
-                fence: store.owner.fence(),
-                tenant: store.tenant,
-                instance: store.instance,
-                op: Op::Receive(Box::new(Inbound { message, event })),
-            });
+            writes.push(store.fenced(Op::Receive(Box::new(Inbound { message, event }))));
         }
         if writes.is_empty() {
             return Ok(());
@@ -91,24 +80,7 @@ impl Inbox {
 
     async fn commit(&self, store: &SessionStore, writes: Vec<Write>) -> anyhow::Result<()> {
         let count = writes.len() as u64;
-        let commit = self.shared.ports.ledger.commit(writes);
-        let Ok(outcomes) = tokio::time::timeout(PATIENCE, commit).await else {
-            store.give_up(Poison::Timeout).await;
-            anyhow::bail!("the ledger did not answer in time");
-        };
-        for outcome in outcomes {
-            let reason = match outcome {
-                Outcome::Done | Outcome::NoChange => continue,
-                Outcome::OwnershipLost => Poison::OwnershipLost,
-                Outcome::LedgerBehind => Poison::LedgerBehind,
-                Outcome::Refused(error) => {
-                    tracing::error!(instance = %store.instance, %error, "the ledger refused an inbound message");
-                    Poison::Refused
-                }
-            };
-            store.give_up(reason).await;
-            anyhow::bail!("the ledger refused the commit");
-        }
+        store.commit(writes).await?;
         self.shared.metrics.inbound_messages.inc_by(count);
         self.shared.ports.bus.ring(Topic::Log(store.tenant), Ring::Log);
         Ok(())

@@ -173,7 +173,8 @@ impl SessionStore {
         Err(StoreError::InvalidConfig("this session was given up".into()))
     }
 
-    fn fenced(&self, op: Op) -> Write {
+    /// A write of this session's owner.
+    pub(crate) fn fenced(&self, op: Op) -> Write {
         Write { fence: self.owner.fence(), tenant: self.tenant, instance: self.instance, op }
     }
 
@@ -189,17 +190,31 @@ impl SessionStore {
                 return Err(StoreError::Connection("the store is locked".into()));
             }
         }
-        let commit = self.ledger.commit(vec![self.fenced(op)]);
-        match tokio::time::timeout(PATIENCE, commit).await.map(|mut outcomes| outcomes.pop()) {
-            Ok(Some(Outcome::Done | Outcome::NoChange)) => Ok(()),
-            Ok(Some(Outcome::OwnershipLost)) => self.fail(Poison::OwnershipLost).await,
-            Ok(Some(Outcome::LedgerBehind)) => self.fail(Poison::LedgerBehind).await,
-            Ok(Some(Outcome::Refused(error))) => {
-                tracing::error!(instance = %self.instance, %error, "the ledger refused session state");
-                self.fail(Poison::Refused).await
-            }
-            Ok(None) | Err(_) => self.fail(Poison::Timeout).await,
+        self.commit(vec![self.fenced(op)]).await
+    }
+
+    /// Commits writes of this session's owner. Whatever the ledger refuses, or does not answer in 30 s, gives the client up
+    /// before the error is returned.
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> StoreResult<()> {
+        let count = writes.len();
+        let Ok(outcomes) = tokio::time::timeout(PATIENCE, self.ledger.commit(writes)).await else {
+            return self.fail(Poison::Timeout).await;
+        };
+        if outcomes.len() < count {
+            return self.fail(Poison::Timeout).await;
         }
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done | Outcome::NoChange => {}
+                Outcome::OwnershipLost => return self.fail(Poison::OwnershipLost).await,
+                Outcome::LedgerBehind => return self.fail(Poison::LedgerBehind).await,
+                Outcome::Refused(error) => {
+                    tracing::error!(instance = %self.instance, %error, "the ledger refused a write");
+                    return self.fail(Poison::Refused).await;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads, waiting out passing conditions.
