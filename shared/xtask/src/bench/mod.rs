@@ -85,8 +85,8 @@ fn idle(options: &Options, bin: &Path, figures: &mut Value) -> Result<Vec<Row>> 
     let warren = Standalone::start(bin, &simulator, Line::Tls)?;
     let base = machine::private_kib(warren.pid())?;
     warren.fleet(bin, options.idle_instances)?;
-    // What pairing left to do ends within seconds; it is not part of being idle.
-    std::thread::sleep(Duration::from_secs(10));
+    // What pairing left to do is not part of being idle; the client library saves its device after half a minute.
+    std::thread::sleep(Duration::from_secs(45));
     let cpu = machine::cpu_seconds(warren.pid())?;
     std::thread::sleep(Duration::from_secs(options.idle));
     let cpu = (machine::cpu_seconds(warren.pid())? - cpu) / options.idle as f64 / options.idle_instances as f64 * 1e6;

@@ -36,6 +36,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(600);
 /// Pairings at once: as many as Warren's own admission in the benchmarks.
 const AT_ONCE: usize = 64;
 
+/// Between the last pairing and being idle.
+const SETTLE: Duration = Duration::from_secs(45);
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The simulator's address, http://...
@@ -211,8 +214,8 @@ async fn pair(simulator: &Simulator, ears: &Ears) -> Result<()> {
 }
 
 async fn idle(own: u32, base: u64, arguments: &Arguments) -> Result<Value> {
-    // What pairing left to do ends within seconds; it is not part of being idle.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // What pairing left to do is not part of being idle; the client library saves its device after half a minute.
+    tokio::time::sleep(SETTLE).await;
     let (cpu, since) = (process::cpu_seconds(own)?, Instant::now());
     tokio::time::sleep(Duration::from_secs(arguments.idle)).await;
     let used = process::cpu_seconds(own)? - cpu;
