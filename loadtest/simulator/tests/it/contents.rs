@@ -1,5 +1,5 @@
 //! Every type of message, in both directions between a client and a person.
-use crate::support::{Phoneless, eventually, http, paired_with_media, simulator};
+use crate::support::{Phoneless, eventually, http, paired_with_media, person, simulator};
 use serde_json::{Value, json};
 use warren_simulator::{Options, Simulator};
 use whatsapp_rust::buffa::MessageField;
@@ -14,11 +14,6 @@ use whatsapp_rust::waproto::whatsapp::{ContextInfo, Message};
 use whatsapp_rust::{Jid, RevokeType, UploadOptions};
 
 const ALICE: &str = "6281100000001";
-
-async fn person(simulator: &Simulator) -> String {
-    let (_, made) = http(simulator, "POST", "/admin/people", "").await;
-    made["people"][0]["phone"].as_str().unwrap().to_owned()
-}
 
 async fn inbox(simulator: &Simulator, phone: &str, kind: &str) -> Value {
     eventually(kind, simulator, &format!("/admin/people/{phone}/inbox"), |inbox| {
@@ -53,7 +48,7 @@ async fn read(alice: &Phoneless, sent: &Value) -> Message {
 async fn a_person_sees_what_a_client_writes() {
     let simulator = simulator(Options::default()).await;
     let (alice, _) = paired_with_media(&simulator, &format!("?phone={ALICE}")).await;
-    let budi = person(&simulator).await;
+    let budi = person(&simulator, json!({})).await;
     let to: Jid = format!("{budi}@s.whatsapp.net").parse().unwrap();
     let send = |message: Message| {
         let (client, to) = (alice.client.clone(), to.clone());
@@ -113,7 +108,7 @@ async fn a_person_sees_what_a_client_writes() {
 async fn a_client_sees_what_a_person_writes() {
     let simulator = simulator(Options::default()).await;
     let (alice, _) = paired_with_media(&simulator, &format!("?phone={ALICE}")).await;
-    let budi = person(&simulator).await;
+    let budi = person(&simulator, json!({})).await;
     let id = alice.send(&format!("{budi}@s.whatsapp.net"), "halo").await;
     inbox(&simulator, &budi, "text").await;
 
@@ -173,7 +168,7 @@ async fn a_client_sees_what_a_person_writes() {
 #[tokio::test]
 async fn drafts_that_say_nothing_are_refused() {
     let simulator = simulator(Options::default()).await;
-    let (one, two) = (person(&simulator).await, person(&simulator).await);
+    let (one, two) = (person(&simulator, json!({})).await, person(&simulator, json!({})).await);
     for message in [
         json!({}),
         json!({"kind": "image"}),

@@ -1,7 +1,7 @@
 //! What goes wrong on purpose: absence, replacement, removal, lost acks, lost keys, restarts.
 use std::sync::Arc;
 
-use crate::support::{PATIENCE, Phoneless, eventually, http, paired, simulator};
+use crate::support::{PATIENCE, Phoneless, eventually, http, paired, person, post, simulator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use warren_simulator::{Options, Simulator};
@@ -10,18 +10,6 @@ use whatsapp_rust::wacore::types::events::Event;
 
 const ALICE: &str = "6281100000001";
 const BOB: &str = "6281100000002";
-
-async fn person(simulator: &Simulator, settings: Value) -> String {
-    let (status, made) = http(simulator, "POST", "/admin/people", &settings.to_string()).await;
-    assert_eq!(status, 200, "{made}");
-    made["people"][0]["phone"].as_str().unwrap().to_owned()
-}
-
-async fn post(simulator: &Simulator, path: &str, body: Value) -> Value {
-    let (status, answer) = http(simulator, "POST", path, &body.to_string()).await;
-    assert_eq!(status, 200, "{path}: {answer}");
-    answer
-}
 
 async fn write_as(simulator: &Simulator, phone: &str, to: &str, text: &str, count: u64) {
     post(simulator, &format!("/admin/people/{phone}/send"), json!({"to": to, "text": text, "count": count})).await;

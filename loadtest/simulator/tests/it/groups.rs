@@ -1,7 +1,7 @@
 //! Groups of unmodified clients and people: sender keys, membership, permissions, absence.
 use std::future::Future;
 
-use crate::support::{PATIENCE, Phoneless, eventually, http, paired, simulator};
+use crate::support::{PATIENCE, Phoneless, eventually, http, paired, person, post, simulator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use warren_simulator::{Options, Simulator};
@@ -26,18 +26,6 @@ fn pn(phone: &str) -> Jid {
 
 async fn client(simulator: &Simulator, phone: &str) -> Phoneless {
     paired(simulator, &format!("?phone={phone}")).await.0
-}
-
-async fn person(simulator: &Simulator, settings: Value) -> String {
-    let (status, made) = http(simulator, "POST", "/admin/people", &settings.to_string()).await;
-    assert_eq!(status, 200, "{made}");
-    made["people"][0]["phone"].as_str().unwrap().to_owned()
-}
-
-async fn post(simulator: &Simulator, path: &str, body: Value) -> Value {
-    let (status, answer) = http(simulator, "POST", path, &body.to_string()).await;
-    assert_eq!(status, 200, "{path}: {answer}");
-    answer
 }
 
 /// A group made by a phone.

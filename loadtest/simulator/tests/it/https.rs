@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use warren_simulator::Simulator;
@@ -19,18 +18,20 @@ pub(crate) struct Https {
 
 impl Https {
     pub(crate) fn new(simulator: &Simulator) -> Self {
-        let pem = simulator.trust().tls_ca_pem;
-        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-        let der = CertificateDer::from(base64::prelude::BASE64_STANDARD.decode(body).unwrap());
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(der).unwrap();
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self { connector: TlsConnector::from(Arc::new(config)) }
+        Self { connector: connector(simulator) }
     }
+}
+
+/// Trusts the authority that the simulator publishes, and no other.
+pub(crate) fn connector(simulator: &Simulator) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(simulator.trust().tls_ca_pem.as_bytes()).unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
 }
 
 #[async_trait::async_trait]

@@ -1,6 +1,6 @@
 //! The media host, asked the way the published client asks it.
 use crate::https::Https;
-use crate::support::{Phoneless, eventually, http, paired_with_media, simulator};
+use crate::support::{Phoneless, eventually, http, paired_with_media, person, simulator};
 use serde_json::{Value, json};
 use warren_simulator::{Options, Simulator};
 use whatsapp_rust::download::MediaType;
@@ -13,11 +13,6 @@ use whatsapp_rust::{ErrorChainExt as _, UploadOptions};
 
 const ALICE: &str = "6281100000001";
 const BOB: &str = "6281100000002";
-
-async fn person(simulator: &Simulator) -> String {
-    let (_, made) = http(simulator, "POST", "/admin/people", "").await;
-    made["people"][0]["phone"].as_str().unwrap().to_owned()
-}
 
 async fn upload(client: &Phoneless, bytes: &[u8], kind: MediaType) -> UploadResponse {
     client.client.upload(bytes.to_vec(), kind, UploadOptions::new()).await.unwrap()
@@ -56,7 +51,7 @@ async fn an_image_goes_from_client_to_client_and_to_a_person() {
     let simulator = simulator(Options::default()).await;
     let (alice, _) = paired_with_media(&simulator, &format!("?phone={ALICE}")).await;
     let (bob, _) = paired_with_media(&simulator, &format!("?phone={BOB}")).await;
-    let budi = person(&simulator).await;
+    let budi = person(&simulator, json!({})).await;
     let picture = bytes(300_001);
     let uploaded = upload(&alice, &picture, MediaType::Image).await;
     let port = simulator.local_addr().port();

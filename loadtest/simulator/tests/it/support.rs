@@ -207,6 +207,20 @@ async fn scanned(simulator: &Simulator, client: Phoneless, query: &str) -> (Phon
     (client, scanned)
 }
 
+/// Makes a person with these settings; the phone number.
+pub(crate) async fn person(simulator: &Simulator, settings: Value) -> String {
+    let (status, made) = http(simulator, "POST", "/admin/people", &settings.to_string()).await;
+    assert_eq!(status, 200, "{made}");
+    made["people"][0]["phone"].as_str().unwrap().to_owned()
+}
+
+/// An admin request that has to succeed.
+pub(crate) async fn post(simulator: &Simulator, path: &str, body: Value) -> Value {
+    let (status, answer) = http(simulator, "POST", path, &body.to_string()).await;
+    assert_eq!(status, 200, "{path}: {answer}");
+    answer
+}
+
 /// One admin request over a connection of its own.
 pub(crate) async fn http(simulator: &Simulator, method: &str, path: &str, body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(simulator.local_addr()).await.unwrap();

@@ -1,7 +1,7 @@
 //! The protocol from below: handshakes, the certificate chain, TLS, broken and hostile peers, codes nobody shows.
-use std::sync::Arc;
 use std::time::Duration;
 
+use crate::https::connector;
 use crate::support::{PATIENCE, eventually, http, simulator};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -133,16 +133,7 @@ async fn the_certificate_chain_leads_to_the_published_root() {
 #[tokio::test]
 async fn the_same_port_speaks_tls_under_the_published_authority() {
     let simulator = simulator(Options::default()).await;
-    let mut roots = rustls::RootCertStore::empty();
-    let pem = simulator.trust().tls_ca_pem;
-    let der = rustls::pki_types::CertificateDer::from(pem_body(&pem));
-    roots.add(der).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let connector = connector(&simulator);
     let open = || async {
         let stream = TcpStream::connect(simulator.local_addr()).await.unwrap();
         connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
@@ -156,12 +147,6 @@ async fn the_same_port_speaks_tls_under_the_published_authority() {
     let (_, node) = log_in(&simulator, &mut socket, 1, b"").await;
     assert_eq!(node.tag, "iq");
     simulator.shutdown().await;
-}
-
-fn pem_body(pem: &str) -> Vec<u8> {
-    use base64::Engine as _;
-    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-    base64::prelude::BASE64_STANDARD.decode(body).unwrap()
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Messages whose key was used and whose text is nowhere: neither in the buffer nor in the log. It happens when the process
 //! died between two of the library's writes in an unlucky order; it is said aloud and never passed over in silence.
 
-use super::{SessionStore, decode, keys};
-use wacore::store::{error::Result, traits::LidPnMappingEntry};
+use super::SessionStore;
+use wacore::store::{error::Result, traits::ProtocolStore as _};
 use wacore_binary::Jid;
 use warren_domain::event::NewEvent;
-use warren_ports::ledger::{Op, RecordKind};
+use warren_ports::ledger::Op;
 
 /// What is known of a lost message, as the server named it.
 #[derive(Debug)]
@@ -34,8 +34,7 @@ impl SessionStore {
     /// The number behind a LID, as far as it is known.
     async fn phone_of(&self, sender: &str) -> Result<Option<String>> {
         let Some(lid) = sender.parse::<Jid>().ok().filter(Jid::is_lid) else { return Ok(None) };
-        let stored = self.get(RecordKind::LidMapping, keys::text(&lid.user)).await?;
-        let mapping: Option<LidPnMappingEntry> = stored.as_deref().map(decode).transpose()?;
+        let mapping = self.get_lid_mapping(&lid.user).await?;
         Ok(mapping.map(|mapping| mapping.phone_number))
     }
 }

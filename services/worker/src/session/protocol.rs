@@ -255,9 +255,10 @@ impl ProtocolStore for SessionStore {
     }
 
     async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
-        // Not the probe with which the library makes sure, at its start, that the buffer works.
-        let is_probe = rows.iter().any(|row| row.id.starts_with("__wa_durability_probe"));
-        if warren_runtime::fault::mutation("inbound_not_buffered") && !is_probe {
+        if warren_runtime::fault::mutation("inbound_not_buffered")
+            // Not the probe with which the library makes sure, at its start, that the buffer works.
+            && !rows.iter().any(|row| row.id.starts_with("__wa_durability_probe"))
+        {
             return Ok(());
         }
         let keyed: Vec<_> = rows.iter().map(|row| (pending_key(row.chat, row.sender, row.id), row.message)).collect();
