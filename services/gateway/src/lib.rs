@@ -8,6 +8,7 @@ mod admin_key;
 mod auth;
 mod idempotency;
 mod json;
+mod openapi;
 mod options;
 mod parameters;
 mod problem;

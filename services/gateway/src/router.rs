@@ -1,18 +1,17 @@
 //! The table of contents of the API.
 
-use crate::{request, state::App, v1};
+use crate::{openapi::Document, request, state::App, v1};
 use axum::{
     Router, middleware,
     routing::{delete, get, post},
 };
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Every route.
 pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .merge(operator())
-        .merge(instances())
-        .merge(messages())
-        .merge(events())
+    let (router, _document) = routed().split_for_parts();
+    router
         .route("/healthz", get(v1::health::alive))
         .route("/readyz", get(v1::health::ready))
         .fallback(request::unmatched)
@@ -20,9 +19,19 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// Every route of the API, with what it says of itself.
+fn routed() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(operator())
+        .merge(instances())
+        .merge(messages())
+        .merge(chats())
+        .merge(events())
+}
+
 /// Tenants and their keys: with the admin key only.
-fn operator() -> Router<App> {
-    Router::new()
+fn operator() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .route("/v1/tenants", post(v1::tenants::create::handler).get(v1::tenants::list::handler))
         .route(
             "/v1/tenants/{tenant}",
@@ -33,8 +42,8 @@ fn operator() -> Router<App> {
 }
 
 /// Instances: what they are, linking them to an account, and turning them on and off.
-fn instances() -> Router<App> {
-    Router::new()
+fn instances() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .route("/v1/instances", post(v1::instances::create::handler).get(v1::instances::list::handler))
         .route(
             "/v1/instances/{instance}",
@@ -53,8 +62,8 @@ fn instances() -> Router<App> {
 }
 
 /// Messages, sent and received.
-fn messages() -> Router<App> {
-    Router::new()
+fn messages() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .route("/v1/instances/{instance}/messages", post(v1::messages::send::by_instance).get(v1::messages::list::handler))
         .route("/v1/instances/{instance}/messages/lookup", post(v1::messages::lookup::handler))
         .route("/v1/senders/{phone}/messages", post(v1::messages::send::by_phone))
@@ -63,11 +72,17 @@ fn messages() -> Router<App> {
             get(v1::messages::read::handler).patch(v1::messages::about::edit).delete(v1::messages::about::revoke),
         )
         .route("/v1/messages/{message}/reactions", post(v1::messages::about::react))
+        .routes(routes!(v1::messages::seen::read))
+}
+
+/// Chats: what the others see this account doing.
+fn chats() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(v1::chats::activity::show))
 }
 
 /// The log of what happened.
-fn events() -> Router<App> {
-    Router::new()
+fn events() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .route("/v1/events", get(v1::events::list::handler))
         .route("/v1/events/stream", get(v1::events::stream::handler))
         .route("/v1/events/tickets", post(v1::events::tickets::handler))

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use warren_domain::{ErrorKind, Instance, InstanceId, Shard, TenantId, Timestamp, time::Clock};
 use warren_ports::{
-    bus::{Action, Bus, Command, Reply, RequestError},
+    bus::{Action, Answer, Ask, Bus, Command, Refusal, RefusalKind, Reply, RequestError},
     ledger::EdgeLedger,
 };
 use warren_runtime::{Health, Lifecycle, Metrics};
@@ -86,11 +86,19 @@ impl Gateway {
         self.ledger.instance(tenant, id).await?.ok_or_else(Problem::not_found)
     }
 
-    /// Asks the owner of an instance. What it refuses is 409 with the owner's own code; nobody there is 503.
+    /// Has the owner of an instance ask WhatsApp.
+    pub(crate) async fn ask_whatsapp(&self, tenant: TenantId, instance: InstanceId, ask: Ask) -> Result<Answer> {
+        match self.ask(tenant, instance, Action::Ask(ask)).await? {
+            Reply::Answer(answer) => Ok(answer),
+            _ => Err(Problem::internal("an ask was answered by something else")),
+        }
+    }
+
+    /// Asks the owner of an instance. What it refuses has the owner's own code; nobody there is 503.
     pub(crate) async fn ask(&self, tenant: TenantId, instance: InstanceId, action: Action) -> Result<Reply> {
         let command = Command { tenant, instance, action };
         match self.bus.request(self.shard(instance), command, self.options.owner_timeout()).await {
-            Ok(Reply::Refused { code, detail }) => Err(Problem::new(ErrorKind::Conflict, code, detail)),
+            Ok(Reply::Refused(refusal)) => Err(of_refusal(refusal)),
             Ok(Reply::NotFound) => Err(Problem::not_found()),
             Ok(reply) => Ok(reply),
             Err(RequestError::NoResponder | RequestError::Unavailable) => Err(Problem::new(
@@ -106,4 +114,17 @@ impl Gateway {
             )),
         }
     }
+}
+
+/// What an owner, or WhatsApp, refused.
+fn of_refusal(refusal: Refusal) -> Problem {
+    let kind = match refusal.kind {
+        RefusalKind::Invalid => ErrorKind::Invalid,
+        RefusalKind::Forbidden => ErrorKind::Forbidden,
+        RefusalKind::NotFound => ErrorKind::NotFound,
+        RefusalKind::Conflict => ErrorKind::Conflict,
+        RefusalKind::Exhausted => ErrorKind::Exhausted,
+        RefusalKind::Unknown => ErrorKind::Timeout,
+    };
+    Problem::new(kind, refusal.code, refusal.detail)
 }

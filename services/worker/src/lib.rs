@@ -2,10 +2,11 @@
 //! only writer of their events.
 //!
 //! Start reading at [`run`], then `shards` (taking and dropping shards), `instance` (the actor of one instance),
-//! `client` (one client object of the library), `session` (its storage over the ledger), `transport` (its way out) and
-//! `outbound` (the queue and what is decided about each row).
+//! `client` (one client object of the library), `session` (its storage over the ledger), `transport` (its way out),
+//! `outbound` (the queue and what is decided about each row) and `ask` (what callers ask of WhatsApp).
 
 mod admission;
+mod ask;
 mod client;
 mod instance;
 mod metrics;

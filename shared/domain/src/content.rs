@@ -1,6 +1,6 @@
 //! What a message says: `{"type": "text", "text": {...}}`, the same for a send, a resource and an event.
 
-use crate::MessageId;
+use crate::{MediaId, MessageId, media::MediaKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -22,6 +22,31 @@ pub enum Content {
     Contacts {
         /// The cards: 1 to 100.
         contacts: Vec<Contact>,
+    },
+    /// A picture.
+    Image {
+        /// The picture.
+        image: Attachment,
+    },
+    /// A film.
+    Video {
+        /// The film.
+        video: Attachment,
+    },
+    /// Sound: a file, or a voice note.
+    Audio {
+        /// The sound.
+        audio: Attachment,
+    },
+    /// Any file.
+    Document {
+        /// The file.
+        document: Attachment,
+    },
+    /// A sticker.
+    Sticker {
+        /// The sticker.
+        sticker: Attachment,
     },
     /// An emoji on another message.
     Reaction {
@@ -50,10 +75,28 @@ impl Content {
             Self::Text { .. } => "text",
             Self::Location { .. } => "location",
             Self::Contacts { .. } => "contacts",
+            Self::Image { .. } => "image",
+            Self::Video { .. } => "video",
+            Self::Audio { .. } => "audio",
+            Self::Document { .. } => "document",
+            Self::Sticker { .. } => "sticker",
             Self::Reaction { .. } => "reaction",
             Self::Edit { .. } => "edit",
             Self::Revoke { .. } => "revoke",
             Self::Unsupported => "unsupported",
+        }
+    }
+
+    /// The file that this carries, and as what.
+    #[must_use]
+    pub const fn attachment(&self) -> Option<(MediaKind, &Attachment)> {
+        match self {
+            Self::Image { image } => Some((MediaKind::Image, image)),
+            Self::Video { video } => Some((MediaKind::Video, video)),
+            Self::Audio { audio } => Some((MediaKind::Audio, audio)),
+            Self::Document { document } => Some((MediaKind::Document, document)),
+            Self::Sticker { sticker } => Some((MediaKind::Sticker, sticker)),
+            _ => None,
         }
     }
 
@@ -96,7 +139,7 @@ macro_rules! redacted {
     };
 }
 
-redacted!(Text, Location, Contact, Target, Reaction, Edit);
+redacted!(Text, Location, Contact, Attachment, Target, Reaction, Edit);
 
 /// A text.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -137,6 +180,43 @@ pub struct Contact {
     /// The whole card (RFC 6350 or older), at most 16 KiB. Of a received card always present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vcard: Option<String>,
+}
+
+/// A file that a message carries. Where the file itself stands is told by the file: `GET /v1/media/{id}/info`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Which file.
+    pub id: MediaId,
+    /// Words under it, at most 4,096 characters (image, video, document).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    /// Its name for people (document).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Its type, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// Bytes, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// SHA-256 of its bytes, 64 hex digits, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Whether it is a voice note (audio).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub voice: bool,
+    /// Whether it moves without sound: a film shown as a GIF, an animated sticker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub animated: bool,
+    /// Pixels across, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Pixels down, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// How long it plays, seconds, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
 }
 
 /// Another message, named as WhatsApp does: its ids are unique only per chat and author.

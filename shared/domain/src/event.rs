@@ -29,13 +29,27 @@ pub enum EventType {
     MessageRevoked,
     /// A message came in that could not be read.
     MessageUndecryptable,
+    /// A file of a message was fetched, or cannot be.
+    MediaUpdated,
+    /// A group was made, changed or left, or its members changed.
+    GroupUpdated,
+    /// A contact's name, picture or about changed.
+    ContactUpdated,
+    /// WhatsApp restricts the account for a time; its queue waits.
+    AccountRestricted,
     /// Ephemeral: a QR code to show.
     PairingQr,
+    /// Ephemeral: a code to type on the phone.
+    PairingCode,
+    /// Ephemeral: somebody types or records in a chat, or ceased to.
+    ChatTyping,
+    /// Ephemeral: somebody came online or left.
+    PresenceUpdated,
 }
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::InstanceStateChanged,
         Self::InstanceHealthChanged,
         Self::PairingSucceeded,
@@ -46,7 +60,14 @@ impl EventType {
         Self::MessageEdited,
         Self::MessageRevoked,
         Self::MessageUndecryptable,
+        Self::MediaUpdated,
+        Self::GroupUpdated,
+        Self::ContactUpdated,
+        Self::AccountRestricted,
         Self::PairingQr,
+        Self::PairingCode,
+        Self::ChatTyping,
+        Self::PresenceUpdated,
     ];
 
     /// The name as the API and the store write it.
@@ -63,7 +84,14 @@ impl EventType {
             Self::MessageEdited => "message.edited",
             Self::MessageRevoked => "message.revoked",
             Self::MessageUndecryptable => "message.undecryptable",
+            Self::MediaUpdated => "media.updated",
+            Self::GroupUpdated => "group.updated",
+            Self::ContactUpdated => "contact.updated",
+            Self::AccountRestricted => "account.restricted",
             Self::PairingQr => "pairing.qr",
+            Self::PairingCode => "pairing.code",
+            Self::ChatTyping => "chat.typing",
+            Self::PresenceUpdated => "presence.updated",
         }
     }
 
@@ -76,7 +104,7 @@ impl EventType {
     /// Ephemeral events are not stored, have no `seq` and no cursor, and may be dropped.
     #[must_use]
     pub const fn is_ephemeral(self) -> bool {
-        matches!(self, Self::PairingQr)
+        matches!(self, Self::PairingQr | Self::PairingCode | Self::ChatTyping | Self::PresenceUpdated)
     }
 }
 

@@ -12,7 +12,8 @@ pub struct ParseIdError;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, utoipa::ToSchema)]
+        #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", example = "0192f0c1a2b37d4e8f90a1b2c3d4e5f6")]
         pub struct $name(Uuid);
 
         impl $name {
@@ -85,6 +86,10 @@ id! {
 id! {
     /// One message, sent or received.
     MessageId
+}
+id! {
+    /// One file of a message.
+    MediaId
 }
 id! {
     /// One API key (never the secret itself).

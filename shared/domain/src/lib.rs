@@ -8,6 +8,7 @@ pub mod event;
 pub mod id;
 pub mod instance;
 pub mod key;
+pub mod media;
 pub mod message;
 pub mod network;
 pub mod person;
@@ -18,7 +19,7 @@ pub mod time;
 
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, EventId, EventType};
-pub use id::{InstanceId, KeyId, MessageId, RequestId, TenantId};
+pub use id::{InstanceId, KeyId, MediaId, MessageId, RequestId, TenantId};
 pub use instance::{Health, HealthStatus, Instance, InstanceState};
 pub use message::{Delivery, Direction, FailureReason, Message, MessageStatus};
 pub use network::Network;

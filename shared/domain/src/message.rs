@@ -1,6 +1,6 @@
 //! Messages, sent and received: one kind of resource.
 
-pub use crate::content::{Contact, Content, Edit, Location, Reaction, Target, Text};
+pub use crate::content::{Attachment, Contact, Content, Edit, Location, Reaction, Target, Text};
 
 use crate::{Epoch, InstanceId, MessageId, Person, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};

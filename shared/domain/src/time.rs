@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr, time::Duration};
 
 /// A point in time: milliseconds since 1970-01-01 UTC. Written as RFC 3339 with milliseconds and `Z`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, utoipa::ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2026-11-22T09:30:00.000Z")]
 pub struct Timestamp(i64);
 
 impl Timestamp {

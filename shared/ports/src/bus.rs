@@ -1,6 +1,10 @@
 //! The bus: moves requests to the owner of a shard and rings bells. It is a doorbell, never a mailbox: a lost ring costs
 //! a sweep interval, never a message; a ring carries no authority.
 
+pub mod ask;
+
+pub use ask::{Answer, Ask, Refusal, RefusalKind};
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -40,6 +44,8 @@ pub enum Action {
     Deleted,
     /// What is measured right now.
     Health,
+    /// Ask WhatsApp.
+    Ask(Ask),
 }
 
 /// An owner's answer.
@@ -52,13 +58,10 @@ pub enum Reply {
     Pairing(Pairing),
     /// What is measured.
     Health(Measured),
-    /// It cannot be done now: a stable code and a safe sentence.
-    Refused {
-        /// Such as `already_paired`.
-        code: String,
-        /// What to do.
-        detail: String,
-    },
+    /// What came of an ask.
+    Answer(Answer),
+    /// It was not done, or nobody knows whether it was.
+    Refused(Refusal),
     /// There is no such instance here.
     NotFound,
 }

@@ -19,7 +19,7 @@ struct Rule {
 /// Dependencies and nothing else: whoever builds with it knows nothing more of us.
 const UNIFY: &str = "warren-unify";
 
-const TECHNOLOGIES: &[&str] = &["warren-sqlite", "warren-memory"];
+const TECHNOLOGIES: &[&str] = &["warren-sqlite", "warren-memory", "warren-objects"];
 
 const RULES: &[Rule] = &[
     Rule { name: UNIFY, may: &[], tests_may: &[] },
@@ -29,8 +29,13 @@ const RULES: &[Rule] = &[
     Rule { name: "warren-egress", may: &[], tests_may: &[] },
     Rule { name: "warren-sqlite", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
     Rule { name: "warren-memory", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
+    Rule { name: "warren-objects", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
     Rule { name: "warren-gateway", may: SERVICE, tests_may: TECHNOLOGIES },
-    Rule { name: "warren-worker", may: SERVICE, tests_may: &["warren-sqlite", "warren-memory", "warren-simulator"] },
+    Rule {
+        name: "warren-worker",
+        may: SERVICE,
+        tests_may: &["warren-sqlite", "warren-memory", "warren-objects", "warren-simulator"],
+    },
     Rule { name: "warren-simulator", may: &[], tests_may: &[] },
     Rule { name: "warren-swarm", may: &[], tests_may: &[] },
     Rule { name: "warren-testkit", may: &[], tests_may: &[] },
@@ -38,12 +43,14 @@ const RULES: &[Rule] = &[
     Rule { name: "warren", may: BINARY, tests_may: &["warren-swarm", "warren-testkit"] },
 ];
 
-const SERVICE: &[&str] = &["warren-domain", "warren-ports", "warren-runtime"];
+const SERVICE: &[&str] = &["warren-domain", "warren-egress", "warren-ports", "warren-runtime"];
 
 const BINARY: &[&str] = &[
     "warren-domain",
+    "warren-egress",
     "warren-gateway",
     "warren-memory",
+    "warren-objects",
     "warren-ports",
     "warren-runtime",
     "warren-simulator",

@@ -1,11 +1,13 @@
 //! Version 1 of the API: one file an endpoint.
 
+pub(crate) mod chats;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod keys;
 pub(crate) mod messages;
 pub(crate) mod pairing;
+mod recipient;
 pub(crate) mod tenants;
 
 use axum::{

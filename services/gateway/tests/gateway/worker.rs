@@ -14,7 +14,7 @@ use warren_domain::{
     message::{Content, Text, Times},
 };
 use warren_ports::{
-    bus::{Action, Bus as _, Measured, Pairing, PairingState, Reply, Ring, Topic},
+    bus::{Action, Bus as _, Measured, Pairing, PairingState, Refusal, Reply, Ring, Topic},
     ledger::{Committer as _, Inbound, Messages as _, Op, Outcome, Ownership as _, ReceiptTarget, Write},
 };
 
@@ -121,7 +121,7 @@ impl Worker {
                         last_stanza_at: Some(Timestamp::default()),
                         rtt_ms: Some(42),
                     }),
-                    Action::Restart => Reply::Refused { code: "not_paired".into(), detail: "Pair it first.".into() },
+                    Action::Restart => Reply::Refused(Refusal::conflict("not_paired", "Pair it first.")),
                     _ => Reply::Accepted,
                 };
                 let _ = request.reply.send(reply);

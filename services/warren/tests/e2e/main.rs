@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod canary;
+mod chats;
 mod clean_stop;
 mod contents;
 #[cfg(feature = "fault-injection")]

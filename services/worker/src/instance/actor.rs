@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use warren_domain::{ErrorKind, Instance, InstanceState, Result};
 use warren_ports::{
-    bus::{Action, PairingState, Reply},
+    bus::{Action, PairingState, Refusal, Reply},
     ledger::Op,
 };
 
@@ -271,7 +271,7 @@ impl Actor {
 
     /// Answers without a connection.
     pub(super) fn refuse(reply: tokio::sync::oneshot::Sender<Reply>, code: &str, detail: &str) {
-        let _ = reply.send(Reply::Refused { code: code.into(), detail: detail.into() });
+        let _ = reply.send(Reply::Refused(Refusal::conflict(code, detail)));
     }
 
     /// Carries out a command that ended a connection, or came while there was none.

@@ -7,7 +7,7 @@ use super::{
 use std::ops::ControlFlow;
 use tokio::sync::oneshot;
 use warren_domain::{InstanceState, Result};
-use warren_ports::bus::{Action, Measured, PairingState, Reply};
+use warren_ports::bus::{Action, Ask, Measured, PairingState, Refusal, Reply};
 
 impl Actor {
     /// Reads mail while there is no connection.
@@ -19,6 +19,10 @@ impl Actor {
             Mail::Command(action, reply) => match self.answer(&action) {
                 Some(answer) => {
                     let _ = reply.send(answer);
+                    ControlFlow::Continue(())
+                }
+                None if matches!(action, Action::Ask(_)) => {
+                    let _ = reply.send(not_online());
                     ControlFlow::Continue(())
                 }
                 None => self.obey(action, reply).await,
@@ -46,7 +50,7 @@ impl Actor {
             Action::CancelPairing if self.intent != Intent::Pair => {
                 Some(refused("not_pairing", "There is no pairing to cancel."))
             }
-            Action::Connect | Action::Disconnect | Action::Restart | Action::Logout if !linked => {
+            Action::Connect | Action::Disconnect | Action::Restart | Action::Logout | Action::Ask(_) if !linked => {
                 Some(refused("not_paired", "This instance is not linked to an account; pair it first."))
             }
             Action::Connect if self.intent == Intent::Online => Some(Reply::Accepted),
@@ -80,7 +84,8 @@ impl Actor {
                 let _ = self.forget_records(None).await;
                 return Ok(ControlFlow::Break(()));
             }
-            Action::PairingStatus | Action::Health => {}
+            // Answered, or refused, before it comes here.
+            Action::PairingStatus | Action::Health | Action::Ask(_) => {}
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -95,7 +100,10 @@ impl Actor {
                     let _ = reply.send(answer);
                     LiveMail::Answered
                 }
-                None => LiveMail::Command(action, reply),
+                None => match action {
+                    Action::Ask(ask) => LiveMail::Ask(ask, reply),
+                    action => LiveMail::Command(action, reply),
+                },
             },
         }
     }
@@ -107,8 +115,14 @@ pub(super) enum LiveMail {
     Ring,
     Stop,
     Command(Action, oneshot::Sender<Reply>),
+    Ask(Ask, oneshot::Sender<Reply>),
 }
 
 fn refused(code: &str, detail: &str) -> Reply {
-    Reply::Refused { code: code.into(), detail: detail.into() }
+    Reply::Refused(Refusal::conflict(code, detail))
+}
+
+/// The answer to an ask while there is no connection to ask through.
+pub(super) fn not_online() -> Reply {
+    refused("not_online", "This instance is not connected to WhatsApp now; try again once its state is online.")
 }

@@ -82,7 +82,12 @@ fn body(content: &Content, context: Context<'_>) -> Option<wa::Message> {
             r#type: Some(Type::REVOKE),
             ..Default::default()
         }),
-        Content::Unsupported => return None,
+        Content::Image { .. }
+        | Content::Video { .. }
+        | Content::Audio { .. }
+        | Content::Document { .. }
+        | Content::Sticker { .. }
+        | Content::Unsupported => return None,
     })
 }
 

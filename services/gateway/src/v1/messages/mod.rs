@@ -6,6 +6,7 @@ mod draft;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod read;
+pub(crate) mod seen;
 pub(crate) mod send;
 mod settled;
 

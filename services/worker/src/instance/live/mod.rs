@@ -7,11 +7,12 @@ mod watch;
 
 use super::{
     actor::{Actor, Intent},
-    command::LiveMail,
+    command::{LiveMail, not_online},
     policy::Ending,
     settle::Settler,
 };
 use crate::{
+    ask::{Asker, Asks},
     client::Link,
     outbound::{queue::Queue, send::Sent},
     session::Poison,
@@ -68,6 +69,7 @@ pub(super) struct Live<'a> {
     queue: Queue,
     settler: Settler,
     sends: JoinSet<Finished>,
+    asks: Asks,
     fetch: Option<BoxFuture<'static, Vec<Outbound>>>,
     fetch_wanted: bool,
     stream_error: futures::channel::oneshot::Receiver<Arc<OwnedNodeRef>>,
@@ -98,6 +100,7 @@ impl<'a> Live<'a> {
             queue: Queue::default(),
             settler: Settler::new(ledger),
             sends: JoinSet::new(),
+            asks: Asks::default(),
             fetch: None,
             fetch_wanted: false,
             stream_error,
@@ -164,6 +167,10 @@ impl<'a> Live<'a> {
         match self.actor.read_live(mail) {
             LiveMail::Answered => {}
             LiveMail::Ring => self.fetch_wanted = true,
+            LiveMail::Ask(ask, reply) if self.online && self.closing.is_none() => {
+                self.asks.begin(Asker { client: self.link.client.clone() }, ask, reply);
+            }
+            LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
             LiveMail::Stop => self.begin_closing(LiveEnd::Stop),
             LiveMail::Command(action, reply) => self.begin_closing(LiveEnd::Command(action, reply)),
         }
@@ -207,6 +214,7 @@ impl<'a> Live<'a> {
         let dead = matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_)))
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
         self.keep_last_words();
+        self.asks.end().await;
         let (client, run_ended) = (self.link.client.clone(), self.link.run.is_finished());
         if logout && !run_ended {
             // Unlinks the device at WhatsApp; bounded, because a dead connection must not hold the command.

@@ -1,0 +1,3 @@
+//! Chats: what the others see this account doing in them.
+
+pub(crate) mod activity;

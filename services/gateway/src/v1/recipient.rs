@@ -1,0 +1,16 @@
+//! Addresses in paths.
+
+use std::str::FromStr;
+use warren_domain::{Error, Recipient};
+
+/// The address of a chat or a person, as callers write it: a phone number, or an address. What is none is not found, like
+/// an id that does not exist.
+pub(crate) struct Address(pub(crate) String);
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Recipient::parse(text).map(|recipient| Self(recipient.jid()))
+    }
+}

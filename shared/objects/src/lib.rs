@@ -1,0 +1,1 @@
+//! Files of messages in a folder, or in object storage.

@@ -1,0 +1,105 @@
+//! What the owner asks of WhatsApp in the caller's name while it waits: everything that is no message and no change of the
+//! instance itself. Needs a connection. Not repeated by itself: an ask whose connection ended has an unknown outcome.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What is asked, by subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Of a chat.
+    Chat(ChatAsk),
+}
+
+/// What came of an ask that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It was done; there is nothing to tell.
+    Done,
+}
+
+/// What can be asked of a chat.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatAsk {
+    /// Shows the others what this account is doing.
+    Show {
+        /// Address of the chat.
+        chat: String,
+        /// What is shown; WhatsApp's clients let it fade after some seconds.
+        activity: Activity,
+    },
+    /// Marks received messages as read, so that their authors see it.
+    Read {
+        /// Address of the chat.
+        chat: String,
+        /// Address of their author, in a group.
+        author: Option<String>,
+        /// Their ids at WhatsApp: 1 to 100.
+        whatsapp_ids: Vec<String>,
+    },
+}
+
+impl fmt::Debug for ChatAsk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Show { .. } => "Show(..)",
+            Self::Read { .. } => "Read(..)",
+        })
+    }
+}
+
+/// What an account is doing in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Typing a text.
+    Typing,
+    /// Recording a voice note.
+    Recording,
+    /// Neither any more.
+    Paused,
+}
+
+/// Why the owner, or WhatsApp, did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What kind of refusal it is.
+    pub kind: RefusalKind,
+    /// Stable and lower-case, such as `already_paired`.
+    pub code: String,
+    /// What to do: a sentence that is safe to show.
+    pub detail: String,
+}
+
+/// What kind of refusal it is, as callers need to tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The request itself is wrong.
+    Invalid,
+    /// The account may not do that.
+    Forbidden,
+    /// There is no such thing at WhatsApp, or not for this account.
+    NotFound,
+    /// The state of the instance, or of the thing, does not allow it now.
+    Conflict,
+    /// A limit is reached; later is fine.
+    Exhausted,
+    /// It was begun, and its outcome is not known.
+    Unknown,
+}
+
+impl Refusal {
+    /// A refusal of a kind.
+    pub fn new(kind: RefusalKind, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { kind, code: code.into(), detail: detail.into() }
+    }
+
+    /// The state does not allow it now.
+    pub fn conflict(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(RefusalKind::Conflict, code, detail)
+    }
+}
