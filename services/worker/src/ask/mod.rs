@@ -11,7 +11,7 @@ use whatsapp_rust::Client;
 /// Asks of one instance that run at once.
 const AT_ONCE: usize = 16;
 /// How long one may take. Shorter than the edge waits, so that it is told what is not known.
-const LONGEST: Duration = Duration::from_secs(12);
+const LONGEST: Duration = Duration::from_secs(7);
 
 /// What an ask works with.
 #[derive(Clone)]
