@@ -6,6 +6,7 @@
 
 mod admin_key;
 mod auth;
+mod docs;
 mod idempotency;
 mod json;
 mod openapi;
@@ -24,3 +25,10 @@ pub use admin_key::{AdminKey, WeakAdminKey};
 pub use options::{InvalidOptions, Options};
 pub use server::{Error, run};
 pub use state::Ports;
+
+/// The description of the API (OpenAPI 3.1) as `GET /openapi.json` serves it and as it is committed: made from the routes of
+/// this build, the same text every time.
+#[must_use]
+pub fn openapi() -> &'static str {
+    openapi::text()
+}

@@ -1,27 +1,32 @@
-//! The table of contents of the API.
+//! The table of contents of the API. Every route says what it is where its handler stands, and is served only as it says:
+//! what is not in the document is not there.
 
-use crate::{openapi::Document, request, state::App, v1};
-use axum::{
-    Router, middleware,
-    routing::{delete, get, post},
+use crate::{
+    docs,
+    openapi::Document,
+    request,
+    state::App,
+    v1::{chats, events, health, instances, keys, messages, pairing, tenants},
 };
-use utoipa::OpenApi as _;
+use axum::{Router, middleware};
+use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Every route.
 pub(crate) fn router(app: App) -> Router {
-    let (router, _document) = routed().split_for_parts();
-    router
-        .route("/healthz", get(v1::health::alive))
-        .route("/readyz", get(v1::health::ready))
-        .fallback(request::unmatched)
-        .layer(middleware::from_fn_with_state(app.clone(), request::observe))
-        .with_state(app)
+    let (router, _described) = routed().split_for_parts();
+    router.fallback(request::unmatched).layer(middleware::from_fn_with_state(app.clone(), request::observe)).with_state(app)
 }
 
-/// Every route of the API, with what it says of itself.
+/// What the routes say of themselves.
+pub(crate) fn described() -> OpenApi {
+    routed().into_openapi()
+}
+
+/// Every route, with what it says of itself.
 fn routed() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(service())
         .merge(operator())
         .merge(instances())
         .merge(messages())
@@ -29,61 +34,110 @@ fn routed() -> OpenApiRouter<App> {
         .merge(events())
 }
 
+/// About this server: without a key.
+fn service() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(docs::document))
+        .routes(routes!(docs::page))
+        .routes(routes!(docs::asset))
+}
+
 /// Tenants and their keys: with the admin key only.
 fn operator() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .route("/v1/tenants", post(v1::tenants::create::handler).get(v1::tenants::list::handler))
-        .route(
-            "/v1/tenants/{tenant}",
-            get(v1::tenants::read::handler).patch(v1::tenants::update::handler).delete(v1::tenants::delete::handler),
-        )
-        .route("/v1/tenants/{tenant}/keys", post(v1::keys::create::handler).get(v1::keys::list::handler))
-        .route("/v1/tenants/{tenant}/keys/{key}", delete(v1::keys::revoke::handler))
+        .routes(routes!(tenants::create::handler, tenants::list::handler))
+        .routes(routes!(tenants::read::handler, tenants::update::handler, tenants::delete::handler))
+        .routes(routes!(keys::create::handler, keys::list::handler))
+        .routes(routes!(keys::revoke::handler))
 }
 
 /// Instances: what they are, linking them to an account, and turning them on and off.
 fn instances() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .route("/v1/instances", post(v1::instances::create::handler).get(v1::instances::list::handler))
-        .route(
-            "/v1/instances/{instance}",
-            get(v1::instances::read::handler).patch(v1::instances::update::handler).delete(v1::instances::delete::handler),
-        )
-        .route("/v1/instances/{instance}/connect", post(v1::instances::transition::connect))
-        .route("/v1/instances/{instance}/disconnect", post(v1::instances::transition::disconnect))
-        .route("/v1/instances/{instance}/restart", post(v1::instances::transition::restart))
-        .route("/v1/instances/{instance}/logout", post(v1::instances::transition::logout))
-        .route(
-            "/v1/instances/{instance}/pairing",
-            post(v1::pairing::start::handler).get(v1::pairing::read::handler).delete(v1::pairing::cancel::handler),
-        )
-        .route("/v1/instances/{instance}/pairing/qr.png", get(v1::pairing::image::png))
-        .route("/v1/instances/{instance}/pairing/qr.svg", get(v1::pairing::image::svg))
+        .routes(routes!(instances::create::handler, instances::list::handler))
+        .routes(routes!(instances::read::handler, instances::update::handler, instances::delete::handler))
+        .routes(routes!(instances::transition::connect))
+        .routes(routes!(instances::transition::disconnect))
+        .routes(routes!(instances::transition::restart))
+        .routes(routes!(instances::transition::logout))
+        .routes(routes!(pairing::start::handler, pairing::read::handler, pairing::cancel::handler))
+        .routes(routes!(pairing::image::png))
+        .routes(routes!(pairing::image::svg))
 }
 
 /// Messages, sent and received.
 fn messages() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .route("/v1/instances/{instance}/messages", post(v1::messages::send::by_instance).get(v1::messages::list::handler))
-        .route("/v1/instances/{instance}/messages/lookup", post(v1::messages::lookup::handler))
-        .route("/v1/senders/{phone}/messages", post(v1::messages::send::by_phone))
-        .route(
-            "/v1/messages/{message}",
-            get(v1::messages::read::handler).patch(v1::messages::about::edit).delete(v1::messages::about::revoke),
-        )
-        .route("/v1/messages/{message}/reactions", post(v1::messages::about::react))
-        .routes(routes!(v1::messages::seen::read))
+        .routes(routes!(messages::send::by_instance, messages::list::handler))
+        .routes(routes!(messages::lookup::handler))
+        .routes(routes!(messages::send::by_phone))
+        .routes(routes!(messages::read::handler, messages::about::edit, messages::about::revoke))
+        .routes(routes!(messages::about::react))
+        .routes(routes!(messages::seen::read))
 }
 
 /// Chats: what the others see this account doing.
 fn chats() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(v1::chats::activity::show))
+    OpenApiRouter::new().routes(routes!(chats::activity::show))
 }
 
 /// The log of what happened.
 fn events() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .route("/v1/events", get(v1::events::list::handler))
-        .route("/v1/events/stream", get(v1::events::stream::handler))
-        .route("/v1/events/tickets", post(v1::events::tickets::handler))
+        .routes(routes!(events::list::handler))
+        .routes(routes!(events::stream::handler))
+        .routes(routes!(events::tickets::handler))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{Options, Ports, state::Gateway};
+    use axum::{
+        body::Body,
+        http::{Method, Request, StatusCode},
+    };
+    use std::{collections::BTreeSet, sync::Arc};
+    use tower::ServiceExt as _;
+    use warren_domain::{Network, time::SystemClock};
+    use warren_runtime::{Health, Lifecycle, Metrics};
+
+    /// The paths of a router: what it says of itself to a developer is the one place where they are seen.
+    fn paths(router: &Router) -> BTreeSet<String> {
+        let shown = format!("{router:?}");
+        let quoted = shown.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'));
+        quoted.filter(|path| *path != "/" && !path.contains("__private")).map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_served_that_is_not_in_the_document() {
+        let store = tempfile::tempdir().unwrap();
+        let network = Network::Whatsapp;
+        let ledger = warren_sqlite::Sqlite::open(warren_sqlite::Options::new(store.path(), network)).await.unwrap();
+        let ports = Ports {
+            ledger: Arc::new(ledger),
+            bus: Arc::new(warren_memory::Bus::new()),
+            clock: Arc::new(SystemClock),
+            metrics: Metrics::new(),
+            admin_key: None,
+            health: Health::new(),
+        };
+        let router = router(Gateway::new(Options::default(), ports, Lifecycle::new()));
+        let described = serde_json::to_value(described()).unwrap();
+        let documented: BTreeSet<_> = described["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(paths(&router), documented);
+
+        for (path, item) in described["paths"].as_object().unwrap() {
+            for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
+                let is_documented = item.get(method.as_str().to_ascii_lowercase()).is_some();
+                let request =
+                    Request::builder().method(&method).uri(path.replace(['{', '}'], "")).body(Body::empty()).unwrap();
+                let status = router.clone().oneshot(request).await.unwrap().status();
+                assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, is_documented, "{method} {path}: {status}");
+            }
+        }
+    }
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a message says. Its `Debug` shows the type and nothing of what was written.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schema(description = "What a message says: `type`, and the object of that name.")]
 pub enum Content {
     /// A text.
     Text {
@@ -21,6 +22,7 @@ pub enum Content {
     /// Contact cards.
     Contacts {
         /// The cards: 1 to 100.
+        #[schema(min_items = 1, max_items = 100)]
         contacts: Vec<Contact>,
     },
     /// A picture.
@@ -142,23 +144,27 @@ macro_rules! redacted {
 redacted!(Text, Location, Contact, Attachment, Target, Reaction, Edit);
 
 /// A text.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Text {
     /// 1 to 65,536 characters, at least one of them visible.
+    #[schema(min_length = 1, max_length = 65_536)]
     pub body: String,
     /// Addresses of people whom the text mentions as `@` and their digits; at most 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 256)]
     pub mentions: Vec<String>,
 }
 
 /// A place.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Location {
     /// Degrees, -90 to 90.
+    #[schema(minimum = -90, maximum = 90)]
     pub latitude: f64,
     /// Degrees, -180 to 180.
+    #[schema(minimum = -180, maximum = 180)]
     pub longitude: f64,
     /// Its name, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,13 +175,15 @@ pub struct Location {
 }
 
 /// A contact card: a name with phone numbers, or a vCard.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// The name shown, 1 to 1,000 characters.
+    #[schema(min_length = 1, max_length = 1_000)]
     pub name: String,
     /// Phone numbers with their country code; at most 20. Left out where a vCard is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
     pub phones: Vec<String>,
     /// The whole card (RFC 6350 or older), at most 16 KiB. Of a received card always present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +191,7 @@ pub struct Contact {
 }
 
 /// A file that a message carries. Where the file itself stands is told by the file: `GET /v1/media/{id}/info`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Attachment {
     /// Which file.
     pub id: MediaId,
@@ -220,7 +228,7 @@ pub struct Attachment {
 }
 
 /// Another message, named as WhatsApp does: its ids are unique only per chat and author.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Target {
     /// Its id here, if it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,7 +243,7 @@ pub struct Target {
 }
 
 /// An emoji on another message.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reaction {
     /// On which message.
     #[serde(flatten)]
@@ -245,7 +253,7 @@ pub struct Reaction {
 }
 
 /// A new text for a text sent before.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Edit {
     /// For which text.
     #[serde(flatten)]

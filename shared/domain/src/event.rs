@@ -108,6 +108,20 @@ impl EventType {
     }
 }
 
+impl utoipa::PartialSchema for EventType {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let names = Self::ALL.map(Self::as_str);
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .description(Some("What happened: `object.verb`."))
+            .enum_values(Some(names))
+            .build()
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for EventType {}
+
 /// `evt_` and 32 hex digits: the instance is not visible in it, the place in the log is found by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId(pub MessageId);

@@ -10,10 +10,10 @@ use uuid::Uuid;
 pub struct ParseIdError;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, utoipa::ToSchema)]
-        #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", example = "0192f0c1a2b37d4e8f90a1b2c3d4e5f6")]
+        #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", examples($example))]
         pub struct $name(Uuid);
 
         impl $name {
@@ -77,27 +77,27 @@ macro_rules! id {
 
 id! {
     /// A customer of this deployment: everything belongs to exactly one.
-    TenantId
+    TenantId, "0192f0c1a2b37d4e8f90a1b2c3d4e51a"
 }
 id! {
     /// One WhatsApp account linked to Warren. Decides the shard.
-    InstanceId
+    InstanceId, "0192f0c1a2b37d4e8f90a1b2c3d4e52b"
 }
 id! {
     /// One message, sent or received.
-    MessageId
+    MessageId, "0192f0c1a2b37d4e8f90a1b2c3d4e53c"
 }
 id! {
     /// One file of a message.
-    MediaId
+    MediaId, "0192f0c1a2b37d4e8f90a1b2c3d4e54d"
 }
 id! {
     /// One API key (never the secret itself).
-    KeyId
+    KeyId, "0192f0c1a2b37d4e8f90a1b2c3d4e55e"
 }
 id! {
     /// One request, for logs and error bodies.
-    RequestId
+    RequestId, "0192f0c1a2b37d4e8f90a1b2c3d4e56f"
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A person: `pn` is the address by phone number, `lid` the address that hides it; `jid` is the one WhatsApp used here.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Person {
     /// The address in use, such as `628123@s.whatsapp.net` or `123@lid`.
     pub jid: String,

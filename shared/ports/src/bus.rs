@@ -80,7 +80,7 @@ pub struct Pairing {
 }
 
 /// Where a pairing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PairingState {
     /// No pairing was started.

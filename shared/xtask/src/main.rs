@@ -1,8 +1,10 @@
-//! What developers and CI run: `cargo xtask test`, `cargo xtask bench`, `cargo xtask arrows`, `cargo xtask features`. One module a command.
+//! What developers and CI run: `cargo xtask test`, `cargo xtask bench`, `cargo xtask openapi`, `cargo xtask arrows`,
+//! `cargo xtask features`. One module a command.
 
 mod arrows;
 mod bench;
 mod features;
+mod openapi;
 mod shell;
 mod system;
 mod test;
@@ -23,6 +25,8 @@ enum Command {
     Test(test::Options),
     /// Measure the scorecard's rows against the bare client library.
     Bench(bench::Options),
+    /// Write the description of the API that is committed, from the code.
+    Openapi(openapi::Options),
     /// Check that crates depend only on the crates they may know.
     Arrows,
     /// Check that no build has a feature that weakens the protocol's own checks.
@@ -33,6 +37,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Openapi(options) => openapi::run(&options),
         Command::Arrows => arrows::run(),
         Command::Features => features::run(),
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: what CI runs, and what a newcomer runs first.
 
 use crate::shell::Program;
-use crate::{arrows, features, system};
+use crate::{arrows, features, openapi, system};
 use anyhow::{Context, Result};
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ const FAULTS: &[&str] = &["--features", "warren/fault-injection"];
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only the checks that need no running: format, lints, arrows, features.
+    /// Only the checks that need no running: format, lints, arrows, features, document.
     #[arg(long)]
     checks_only: bool,
     /// Only tests whose name contains this.
@@ -27,6 +27,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("arrows", arrows::run)?;
     step("features", features::run)?;
     step("lints", lints)?;
+    step("document", openapi::check)?;
     if !options.checks_only {
         let scratch = tempfile::Builder::new().prefix("warren-tests-").tempdir().context("a folder for the tests")?;
         let scratch_path = scratch.path().as_os_str().to_owned();

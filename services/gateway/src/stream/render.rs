@@ -6,20 +6,43 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use warren_domain::{Event, EventId, EventType, InstanceId, Timestamp};
 use warren_ports::bus::Ephemeral;
 
-#[derive(Serialize)]
-struct View<'a> {
+/// What happened, the same in the log and in a stream.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event, examples(json!({
+    "id": "evt_0192f0c1a2b37d4e8f90a1b2c3d4e57a",
+    "seq": 42,
+    "type": "message.status",
+    "instance_id": "0192f0c1a2b37d4e8f90a1b2c3d4e52b",
+    "occurred_at": "2026-11-22T09:30:00.000Z",
+    "cursor": "AQAAAAAAAAABAAAAAAAAACo",
+    "data": {
+        "message_id": "0192f0c1a2b37d4e8f90a1b2c3d4e53c",
+        "whatsapp_id": "3EB0F0E1D2C3B4A5968778",
+        "chat": "628123456789@s.whatsapp.net",
+        "status": "delivered",
+        "reason": null
+    }
+})))]
+pub(crate) struct View<'a> {
+    #[schema(pattern = "^evt_[0-9a-f]{32}$")]
     id: String,
+    /// Its place among the instance's events, gapless from 1; an ephemeral event has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<i64>,
     #[serde(rename = "type")]
     kind: EventType,
     instance_id: InstanceId,
     occurred_at: Timestamp,
+    /// Where it is in the log: pass it as `after` to go on behind it; an ephemeral event has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
+    /// The particulars, as the type has them. Of a message: the message with its `message_id`, `type` and the object of that
+    /// name.
+    #[schema(value_type = Object)]
     data: &'a Map<String, Value>,
 }
 

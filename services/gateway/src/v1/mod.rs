@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How long a list is when nobody says.
 const LIST_DEFAULT: u32 = 100;
@@ -22,7 +23,7 @@ const LIST_DEFAULT: u32 = 100;
 const LIST_MOST: u32 = 1_000;
 
 /// A stretch of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Page<T> {
     data: Vec<T>,
     /// What to pass as `cursor` for the next stretch; `null` at the end.

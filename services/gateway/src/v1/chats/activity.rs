@@ -22,7 +22,7 @@ use warren_ports::bus::{
 /// What this account is doing.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ChatActivity)]
+#[schema(as = ChatActivity, examples(json!({"activity": "typing"})))]
 pub(crate) struct Body {
     activity: Activity,
 }
@@ -44,7 +44,7 @@ pub(crate) enum Activity {
     path = "/v1/instances/{instance}/chats/{chat}/activity",
     tag = "chats",
     operation_id = "showActivity",
-    params(("instance" = InstanceId, Path), ("chat" = String, Path, description = "A phone number, or an address.")),
+    params(("instance" = InstanceId, Path), ("chat" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
     request_body = Body,
     responses((status = 204, description = "The others were shown."), Problems)
 )]

@@ -5,11 +5,15 @@
 
 use crate::{
     auth::Reader,
+    openapi::{CursorExpired, Problems},
     parameters::Parameters,
     problem::{Problem, Result},
     state::App,
     stream::{cursor, render},
-    v1::{self, events::Question},
+    v1::{
+        self,
+        events::{Choice, Question},
+    },
 };
 use axum::{
     extract::State,
@@ -18,15 +22,58 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
 use warren_ports::ledger::EventFilter;
 
-#[derive(Debug, Serialize)]
+/// A stretch of the log.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Events, examples(json!({
+    "data": [{
+        "id": "evt_0192f0c1a2b37d4e8f90a1b2c3d4e57a",
+        "seq": 42,
+        "type": "pairing.succeeded",
+        "instance_id": "0192f0c1a2b37d4e8f90a1b2c3d4e52b",
+        "occurred_at": "2026-11-22T09:30:00.000Z",
+        "cursor": "AQAAAAAAAAABAAAAAAAAACo",
+        "data": {}
+    }],
+    "next_cursor": "AQAAAAAAAAABAAAAAAAAACo",
+    "more": false
+})))]
 struct Stretch {
+    #[schema(value_type = Vec<render::View<'static>>)]
     data: Vec<Box<RawValue>>,
+    /// What to pass as `after` to go on from here; always there.
     next_cursor: String,
+    /// Whether there is more already.
     more: bool,
 }
 
+/// How much of it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the schema of what the handler takes out of the query")]
+struct Stretching {
+    /// How many events at most. Default 100.
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<u32>,
+}
+
+/// Read the log of events.
+///
+/// `next_cursor` is always there: ask with it again as `after`, at once while `more` is true.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "events",
+    operation_id = "listEvents",
+    params(Choice, Stretching),
+    responses(
+        (status = 200, description = "A stretch of the log.", body = Stretch),
+        CursorExpired,
+        Problems
+    )
+)]
 pub(crate) async fn handler(State(app): State<App>, caller: Reader, mut query: Parameters) -> Result<Response> {
     let limit = query.limit(v1::LIST_DEFAULT, v1::LIST_MOST)?;
     let question = Question::take(&mut query)?;

@@ -5,7 +5,23 @@ pub(crate) mod stream;
 pub(crate) mod tickets;
 
 use crate::{parameters::Parameters, problem::Result};
+use utoipa::IntoParams;
 use warren_domain::{EventType, InstanceId};
+
+/// What of the log can be asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the schema of what `Question` takes out of the query")]
+struct Choice {
+    /// Only what happened to this instance; may be given several times.
+    instance: Option<Vec<InstanceId>>,
+    /// Only events of this type; may be given several times.
+    r#type: Option<Vec<EventType>>,
+    /// Where to begin: behind a cursor or an event's id, at the `begin` of the log, or `now`. Without it a list begins at
+    /// the beginning and a stream now.
+    #[param(example = "begin")]
+    after: Option<String>,
+}
 
 /// What a reader of the log asks for: `instance=`, `type=` (both repeatable), `after=`.
 struct Question {

@@ -6,11 +6,12 @@
 
 use crate::{
     auth::Reader,
+    openapi::{CursorExpired, Problems, UpgradeRequired},
     parameters::Parameters,
     problem::{Problem, Result},
     state::App,
     stream::{Filter, Session, cursor, tickets},
-    v1::events::Question,
+    v1::events::{Choice, Question},
 };
 use axum::{
     extract::{FromRequestParts as _, Request, State, WebSocketUpgrade},
@@ -18,6 +19,7 @@ use axum::{
     response::Response,
 };
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use utoipa::IntoParams;
 use warren_domain::{ErrorKind, TenantId, key::ApiKey};
 
 /// Small buffers: most sockets are idle, and there can be thousands.
@@ -29,6 +31,41 @@ const WRITE: usize = 8 * 1024 * 1024;
 /// The most instances in a filter.
 pub(crate) const INSTANCES: usize = 1_000;
 
+/// How a browser says who it is.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the schema of what the handler takes out of the query")]
+struct Ticketed {
+    /// A ticket, instead of a key in a header.
+    ticket: Option<String>,
+}
+
+/// Stream events over a WebSocket.
+///
+/// The request is a WebSocket handshake (RFC 6455). Each text frame to the client is one event, as in the list; the first
+/// frame is `{"type": "cursor", "cursor": "..."}`, where the stream begins, and a filtered stream repeats it every 15 s.
+/// Delivery is at least once, in order for each instance: go on with `after=` the last cursor that was seen. Ephemeral events
+/// have no `seq` and no `cursor`, and may be dropped.
+///
+/// The client may send `{"subscribe": {"instances": [...]}}` to choose other instances from here on (none is all); it is
+/// answered by `{"type": "subscribed", "instances": 1, "cursor": "..."}`, and by `{"type": "error", "code": 4404}` for each
+/// id that there is not.
+///
+/// Closing codes: 1001 the server stops, 1008 too many frames, 1009 a frame is too large, 4401 the key was revoked, 4408 the
+/// client reads or answers too slowly. 1001 and 4408 carry the cursor to go on from as their reason.
+#[utoipa::path(
+    get,
+    path = "/v1/events/stream",
+    tag = "events",
+    operation_id = "streamEvents",
+    params(Choice, Ticketed),
+    responses(
+        (status = 101, description = "The stream is open."),
+        CursorExpired,
+        UpgradeRequired,
+        Problems
+    )
+)]
 pub(crate) async fn handler(State(app): State<App>, request: Request) -> Result<Response> {
     let (mut parts, _) = request.into_parts();
     check_origin(&parts.headers, &app.options.allowed_origins)?;

@@ -4,6 +4,7 @@ use crate::{
     auth::Writer,
     idempotency::{Answer, Mutation, Repeat},
     json::{check_metadata, check_name},
+    openapi::Problems,
     problem::{Problem, Result},
     state::App,
     v1::instances::View,
@@ -11,16 +12,33 @@ use crate::{
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use warren_domain::{Health, Instance, InstanceId, InstanceState, MessageId, TenantId};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewInstance, examples(json!({"name": "Support", "metadata": {"branch": "north"}})))]
 pub(crate) struct Body {
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: Option<String>,
+    /// Your own data, at most 16 kB of JSON.
     #[serde(default)]
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
 }
 
+/// Create an instance.
+///
+/// It is linked to a WhatsApp account by a pairing.
+#[utoipa::path(
+    post,
+    path = "/v1/instances",
+    tag = "instances",
+    operation_id = "createInstance",
+    request_body = Body,
+    responses((status = 201, description = "The instance.", body = View), Problems)
+)]
 pub(crate) async fn handler(State(app): State<App>, caller: Writer, request: Mutation<Body>) -> Result<Response> {
     if let Some(name) = &request.body.name {
         check_name("name", name)?;

@@ -4,6 +4,7 @@ use crate::{
     auth::Writer,
     idempotency::{Answer, Mutation, Repeat},
     json::Nothing,
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
@@ -16,6 +17,17 @@ use warren_ports::bus::{Action, Command};
 /// How long the owner is tried for. It finds out by itself when it next loads the instance.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
+/// Delete an instance.
+///
+/// Its open messages end as `failed`, and it is unlinked at WhatsApp.
+#[utoipa::path(
+    delete,
+    path = "/v1/instances/{instance}",
+    tag = "instances",
+    operation_id = "deleteInstance",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 204, description = "It is gone."), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     caller: Writer,

@@ -9,21 +9,44 @@ pub(crate) mod update;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use warren_domain::{Health, Instance, InstanceId, InstanceState, Timestamp};
 
 /// An instance as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Instance, examples(json!({
+    "id": "0192f0c1a2b37d4e8f90a1b2c3d4e52b",
+    "name": "Support",
+    "state": "online",
+    "reason": null,
+    "since": "2026-11-22T09:30:00.000Z",
+    "phone": "628111111111",
+    "jid": "628111111111:5@s.whatsapp.net",
+    "lid": "77000011112222:5@lid",
+    "push_name": "Acme Support",
+    "health": {"status": "ok", "reason": null, "last_stanza_at": "2026-11-22T09:29:58.000Z", "rtt_ms": 38},
+    "metadata": {"branch": "north"},
+    "created_at": "2026-11-20T08:00:00.000Z"
+})))]
 pub(crate) struct View {
     id: InstanceId,
     name: Option<String>,
     state: InstanceState,
+    /// Why it is in this state, where there is a reason.
     reason: Option<String>,
+    /// Since when it is in this state.
     since: Timestamp,
+    /// The number of the account, digits only; known from the first pairing on.
     phone: Option<String>,
+    /// The address of this device by phone number.
     jid: Option<String>,
+    /// The hidden address of this device.
     lid: Option<String>,
+    /// The name that the account shows.
     push_name: Option<String>,
     health: Health,
+    /// Your own data.
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     created_at: Timestamp,
 }

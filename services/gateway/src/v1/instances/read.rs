@@ -1,7 +1,7 @@
 //! `GET /v1/instances/{instance}`: with what its owner measures right now, if it is connected (or about to be) and its owner
 //! answers at once.
 
-use crate::{auth::Reader, parameters::Id, problem::Result, state::App, v1::instances::View};
+use crate::{auth::Reader, openapi::Problems, parameters::Id, problem::Result, state::App, v1::instances::View};
 use axum::{Json, extract::State};
 use std::time::Duration;
 use warren_domain::{Health, Instance, InstanceId};
@@ -10,6 +10,15 @@ use warren_ports::bus::{Action, Command, Reply};
 /// The owner is asked for its figures, not waited for.
 const MEASURED_WITHIN: Duration = Duration::from_millis(250);
 
+/// Read an instance, with what is measured of it right now.
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{instance}",
+    tag = "instances",
+    operation_id = "readInstance",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 200, description = "The instance.", body = View), Problems)
+)]
 pub(crate) async fn handler(State(app): State<App>, caller: Reader, Id(id): Id<InstanceId>) -> Result<Json<View>> {
     let mut instance = app.instance(caller.tenant, id).await?;
     if instance.state.reconnects() {

@@ -7,16 +7,26 @@ use crate::{
     auth::Writer,
     idempotency::{Answer, Mutation, Repeat},
     json::Nothing,
+    openapi::Problems,
     parameters::Id,
     problem::Result,
     state::App,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 use warren_domain::{InstanceId, InstanceState};
 use warren_ports::bus::Action;
 
-/// Connects, and stays connected.
+/// Connect, and stay connected.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{instance}/connect",
+    tag = "instances",
+    operation_id = "connectInstance",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 202, description = "It is begun; wait for the state `wait_for`.", body = Transition), Problems)
+)]
 pub(crate) async fn connect(
     state: State<App>,
     caller: Writer,
@@ -26,7 +36,15 @@ pub(crate) async fn connect(
     ask(state, caller, id, request, Action::Connect, InstanceState::Online).await
 }
 
-/// Closes the connection, and stays away.
+/// Close the connection, and stay away.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{instance}/disconnect",
+    tag = "instances",
+    operation_id = "disconnectInstance",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 202, description = "It is begun; wait for the state `wait_for`.", body = Transition), Problems)
+)]
 pub(crate) async fn disconnect(
     state: State<App>,
     caller: Writer,
@@ -36,7 +54,15 @@ pub(crate) async fn disconnect(
     ask(state, caller, id, request, Action::Disconnect, InstanceState::Disconnected).await
 }
 
-/// Closes the connection and makes a new one.
+/// Close the connection and make a new one.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{instance}/restart",
+    tag = "instances",
+    operation_id = "restartInstance",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 202, description = "It is begun; wait for the state `wait_for`.", body = Transition), Problems)
+)]
 pub(crate) async fn restart(
     state: State<App>,
     caller: Writer,
@@ -46,7 +72,15 @@ pub(crate) async fn restart(
     ask(state, caller, id, request, Action::Restart, InstanceState::Online).await
 }
 
-/// Unlinks the device at WhatsApp.
+/// Unlink the device at WhatsApp.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{instance}/logout",
+    tag = "instances",
+    operation_id = "logoutInstance",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 202, description = "It is begun; wait for the state `wait_for`.", body = Transition), Problems)
+)]
 pub(crate) async fn logout(
     state: State<App>,
     caller: Writer,
@@ -54,6 +88,17 @@ pub(crate) async fn logout(
     request: Mutation<Nothing>,
 ) -> Result<Response> {
     ask(state, caller, id, request, Action::Logout, InstanceState::LoggedOut).await
+}
+
+/// What an instance is on the way to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"id": "0192f0c1a2b37d4e8f90a1b2c3d4e52b", "state": "connecting", "wait_for": "online"})))]
+struct Transition {
+    id: InstanceId,
+    /// The state it has now.
+    state: InstanceState,
+    /// The state that says it is done.
+    wait_for: InstanceState,
 }
 
 async fn ask(
@@ -69,7 +114,7 @@ async fn ask(
         gateway.instance(tenant, id).await?;
         gateway.ask(tenant, id, action).await?;
         let state = gateway.instance(tenant, id).await?.state;
-        let body = json!({"id": id, "state": state, "wait_for": wait_for});
+        let body = Transition { id, state, wait_for };
         Ok(Answer::json(StatusCode::ACCEPTED, &body)?.at(format!("/v1/instances/{id}")))
     };
     request.once(&app, tenant, Repeat::Harmless, work).await

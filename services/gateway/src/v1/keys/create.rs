@@ -4,6 +4,7 @@ use crate::{
     auth::Admin,
     idempotency::{Answer, Mutation, OPERATOR, Repeat},
     json::check_name,
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
@@ -11,6 +12,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use warren_domain::{
     ErrorKind, KeyId, TenantId, Timestamp,
     key::{ApiKey, Scope, Secret},
@@ -21,24 +23,55 @@ const KEYS: usize = 1_000;
 /// How often another key is drawn if its first 8 characters are taken: once in 10^14.
 const DRAWS: usize = 3;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewKey, examples(json!({"name": "shop", "scopes": ["read", "write"]})))]
 pub(crate) struct Body {
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
+    /// Both, if left out.
+    #[schema(min_items = 1, max_items = 2)]
     scopes: Option<Vec<Scope>>,
+    /// After this moment it is refused.
     expires_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Serialize)]
+/// A key, this once with its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NewKeyShown, examples(json!({
+    "key": "wrn_0aB1cD2e_...",
+    "id": "0192f0c1a2b37d4e8f90a1b2c3d4e55e",
+    "name": "shop",
+    "prefix": "wrn_0aB1cD2e",
+    "scopes": ["read", "write"],
+    "expires_at": null,
+    "created_at": "2026-11-22T09:30:00.000Z",
+    "revoked_at": null,
+    "last_used_at": null
+})))]
 struct Shown<'a> {
     /// The key itself; in a replay `null`, with `key_withheld`.
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_withheld: Option<&'static str>,
     #[serde(flatten)]
+    #[schema(value_type = View)]
     view: &'a View,
 }
 
+/// Make a key.
+///
+/// The key itself is shown in this answer and never again.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/keys",
+    tag = "keys",
+    operation_id = "createKey",
+    params(("tenant" = TenantId, Path)),
+    request_body = Body,
+    responses((status = 201, description = "The key.", body = Shown), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     _: Admin,

@@ -2,6 +2,7 @@
 
 use crate::{
     auth::Admin,
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
@@ -10,6 +11,15 @@ use crate::{
 use axum::{Json, extract::State};
 use warren_domain::TenantId;
 
+/// List the keys of a tenant: all of them, at most 1,000.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/keys",
+    tag = "keys",
+    operation_id = "listKeys",
+    params(("tenant" = TenantId, Path)),
+    responses((status = 200, description = "The keys.", body = Page<View>), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     _: Admin,

@@ -5,13 +5,24 @@ pub(crate) mod list;
 pub(crate) mod revoke;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use warren_domain::{
     KeyId, Timestamp,
     key::{ApiKey, Scope},
 };
 
 /// A key as it is shown: never with its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key, examples(json!({
+    "id": "0192f0c1a2b37d4e8f90a1b2c3d4e55e",
+    "name": "shop",
+    "prefix": "wrn_0aB1cD2e",
+    "scopes": ["read", "write"],
+    "expires_at": null,
+    "created_at": "2026-11-22T09:30:00.000Z",
+    "revoked_at": null,
+    "last_used_at": null
+})))]
 pub(crate) struct View {
     id: KeyId,
     name: String,

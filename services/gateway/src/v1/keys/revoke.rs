@@ -4,6 +4,7 @@ use crate::{
     auth::Admin,
     idempotency::{Answer, Mutation, OPERATOR, Repeat},
     json::Nothing,
+    openapi::Problems,
     parameters::Ids,
     problem::{Problem, Result},
     state::App,
@@ -11,6 +12,17 @@ use crate::{
 use axum::{extract::State, http::StatusCode, response::Response};
 use warren_domain::{KeyId, TenantId};
 
+/// Revoke a key.
+///
+/// Here it is refused at once, everywhere else within 30 s.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{tenant}/keys/{key}",
+    tag = "keys",
+    operation_id = "revokeKey",
+    params(("tenant" = TenantId, Path), ("key" = KeyId, Path)),
+    responses((status = 204, description = "It is refused from now on."), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     _: Admin,

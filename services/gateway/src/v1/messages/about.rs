@@ -7,15 +7,16 @@
 //! Each takes `?wait=sent` and an `Idempotency-Key` as a send does.
 
 use super::{
-    checks,
+    View, checks,
     draft::{whatsapp_id, without_device},
     send,
-    settled::wished,
+    settled::{Waiting, wished},
 };
 use crate::{
     auth::Writer,
     idempotency::Mutation,
     json::Nothing,
+    openapi::Problems,
     parameters::{Id, Parameters},
     problem::{Problem, Result},
     state::App,
@@ -24,6 +25,7 @@ use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::Map;
 use std::time::Duration;
+use utoipa::ToSchema;
 use warren_domain::{
     Delivery, Direction, ErrorKind, Message, MessageId, MessageStatus, TenantId,
     message::{Content, Edit, Reaction, Target},
@@ -36,26 +38,46 @@ const EDITABLE: Duration = Duration::from_secs(15 * 60);
 const REVOCABLE: Duration = Duration::from_secs(2 * 24 * 3_600);
 
 /// The body of a reaction.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewReaction, examples(json!({"emoji": "👍"})))]
 pub(crate) struct Emoji {
+    /// One emoji; empty takes an earlier reaction back.
+    #[schema(max_length = 16)]
     emoji: String,
 }
 
 /// The body of an edit.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MessageChange, examples(json!({"text": {"body": "Hello again"}})))]
 pub(crate) struct NewText {
     text: Body,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewWords)]
 struct Body {
+    /// 1 to 65,536 characters, at least one of them visible.
+    #[schema(min_length = 1, max_length = 65_536)]
     body: String,
 }
 
-/// Puts an emoji on a message, sent or received.
+/// React to a message, sent or received, with an emoji. An empty one takes the reaction back.
+#[utoipa::path(
+    post,
+    path = "/v1/messages/{message}/reactions",
+    tag = "messages",
+    operation_id = "reactToMessage",
+    params(("message" = MessageId, Path), Waiting),
+    request_body = Emoji,
+    responses(
+        (status = 200, description = "With `wait=sent`: WhatsApp acknowledged or refused it.", body = View),
+        (status = 202, description = "It is committed.", body = View),
+        Problems
+    )
+)]
 pub(crate) async fn react(
     State(app): State<App>,
     caller: Writer,
@@ -70,7 +92,20 @@ pub(crate) async fn react(
     tell(&app, &message, Content::Reaction { reaction }, request.key, wait).await
 }
 
-/// Gives a text of ours new words.
+/// Give a text of ours new words, within 15 minutes of its sending.
+#[utoipa::path(
+    patch,
+    path = "/v1/messages/{message}",
+    tag = "messages",
+    operation_id = "editMessage",
+    params(("message" = MessageId, Path), Waiting),
+    request_body = NewText,
+    responses(
+        (status = 200, description = "With `wait=sent`: WhatsApp acknowledged or refused it.", body = View),
+        (status = 202, description = "It is committed.", body = View),
+        Problems
+    )
+)]
 pub(crate) async fn edit(
     State(app): State<App>,
     caller: Writer,
@@ -91,7 +126,19 @@ pub(crate) async fn edit(
     tell(&app, &message, Content::Edit { edit }, request.key, wait).await
 }
 
-/// Takes a message of ours back.
+/// Take a message of ours back for everybody, within two days.
+#[utoipa::path(
+    delete,
+    path = "/v1/messages/{message}",
+    tag = "messages",
+    operation_id = "revokeMessage",
+    params(("message" = MessageId, Path), Waiting),
+    responses(
+        (status = 200, description = "With `wait=sent`: WhatsApp acknowledged or refused it.", body = View),
+        (status = 202, description = "It is committed.", body = View),
+        Problems
+    )
+)]
 pub(crate) async fn revoke(
     State(app): State<App>,
     caller: Writer,

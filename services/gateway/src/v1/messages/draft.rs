@@ -9,6 +9,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use warren_domain::{
     Delivery, InstanceId, Message, MessageId, Recipient, TenantId, Timestamp,
     message::{Contact, Content, Location, Quoted, Text},
@@ -17,22 +18,45 @@ use warren_ports::ledger::NewMessage;
 use warren_runtime::fault;
 
 /// The body of a send.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(
+    json!({"to": "+628123456789", "type": "text", "text": {"body": "Hello"}}),
+    json!({
+        "to": "628123456789",
+        "type": "location",
+        "location": {"latitude": -6.1754, "longitude": 106.8272, "name": "Monas"},
+        "metadata": {"order": 42}
+    }),
+    json!({
+        "to": "628123456789",
+        "type": "contacts",
+        "contacts": [{"name": "Budi", "phones": ["+628123456780"]}],
+        "delivery": "at_most_once"
+    })
+))]
 pub(crate) struct Draft {
+    /// A phone number with its country code, with or without `+`; or an address.
     to: String,
+    /// Which of the objects below is given.
     #[serde(rename = "type")]
     kind: String,
     text: Option<Text>,
     location: Option<Location>,
     contacts: Option<Vec<Contact>>,
+    /// A message of the same instance that this one answers.
     reply_to: Option<MessageId>,
+    /// What to do when it cannot be known whether it was sent.
     #[serde(default)]
     delivery: Delivery,
+    /// Not to be sent after this moment.
+    ///
     /// A moment that has passed already is taken, too, and the message fails with `expired`: so a request that is repeated
     /// late gets the same answer.
     expires_at: Option<Timestamp>,
+    /// Your own data, at most 16 kB of JSON.
     #[serde(default)]
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
 }
 

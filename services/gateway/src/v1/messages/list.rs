@@ -2,6 +2,7 @@
 
 use crate::{
     auth::Reader,
+    openapi::{Paging, Problems},
     parameters::{Id, Parameters},
     problem::Result,
     state::App,
@@ -9,9 +10,33 @@ use crate::{
 };
 use axum::{extract::State, response::Response};
 use serde::de::{DeserializeOwned, IntoDeserializer as _, value};
-use warren_domain::{InstanceId, Message, Recipient};
+use utoipa::IntoParams;
+use warren_domain::{Direction, InstanceId, Message, MessageStatus, Recipient};
 use warren_ports::ledger::MessageFilter;
 
+/// What can be asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the schema of what the handler takes out of the query")]
+struct Filters {
+    /// Only received or only sent ones.
+    direction: Option<Direction>,
+    /// Only those that are exactly this far.
+    status: Option<MessageStatus>,
+    /// Only those of this chat: a phone number, or an address.
+    #[param(max_length = 100)]
+    chat: Option<String>,
+}
+
+/// List the messages of an instance, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{instance}/messages",
+    tag = "messages",
+    operation_id = "listMessages",
+    params(("instance" = InstanceId, Path), Filters, Paging),
+    responses((status = 200, description = "A page of messages.", body = v1::Page<View>), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     caller: Reader,
@@ -48,7 +73,6 @@ fn chat(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use warren_domain::{Direction, MessageStatus};
 
     #[test]
     fn filters_are_written_as_in_the_resource() {

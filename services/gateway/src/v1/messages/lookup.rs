@@ -4,6 +4,7 @@
 use crate::{
     auth::Reader,
     json::Json,
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
@@ -11,14 +12,29 @@ use crate::{
 };
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::ToSchema;
 use warren_domain::InstanceId;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MessageLookup, examples(json!({"whatsapp_id": "3EB0F0E1D2C3B4A5968778"})))]
 pub(crate) struct Body {
+    #[schema(min_length = 1, max_length = 128)]
     whatsapp_id: String,
 }
 
+/// Find messages by their id at WhatsApp.
+///
+/// Such ids are unique only per chat and author, so there can be several; at most 100. Changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{instance}/messages/lookup",
+    tag = "messages",
+    operation_id = "lookupMessages",
+    params(("instance" = InstanceId, Path)),
+    request_body = Body,
+    responses((status = 200, description = "The messages.", body = Page<View>), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     caller: Reader,

@@ -12,13 +12,33 @@ mod settled;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use warren_domain::{
     Delivery, Direction, FailureReason, InstanceId, Message, MessageId, MessageStatus, Person, Timestamp,
     message::{Content, Quoted, Times},
 };
 
 /// A message as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message, examples(json!({
+    "id": "0192f0c1a2b37d4e8f90a1b2c3d4e53c",
+    "instance_id": "0192f0c1a2b37d4e8f90a1b2c3d4e52b",
+    "direction": "outbound",
+    "whatsapp_id": "3EB0F0E1D2C3B4A5968778",
+    "status": "sent",
+    "reason": null,
+    "chat": "628123456789@s.whatsapp.net",
+    "to": "628123456789@s.whatsapp.net",
+    "type": "text",
+    "text": {"body": "Hello"},
+    "reply_to": null,
+    "delivery": "at_least_once",
+    "expires_at": null,
+    "metadata": {},
+    "created_at": "2026-11-22T09:30:00.000Z",
+    "handed_at": "2026-11-22T09:30:00.020Z",
+    "sent_at": "2026-11-22T09:30:00.140Z"
+})))]
 pub(crate) struct View {
     id: MessageId,
     instance_id: InstanceId,
@@ -40,6 +60,8 @@ pub(crate) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<Delivery>,
     expires_at: Option<Timestamp>,
+    /// Your own data.
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]

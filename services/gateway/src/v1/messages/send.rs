@@ -9,13 +9,14 @@
 use crate::{
     auth::Writer,
     idempotency::{self, Answer, Mutation, REPLAYED},
+    openapi::Problems,
     parameters::{Id, Parameters},
     problem::{Problem, Result},
     state::App,
     v1::messages::{
         View, as_accepted,
         draft::{self, Draft, not_paired},
-        settled::{Settled, wished},
+        settled::{Settled, Waiting, wished},
     },
 };
 use axum::{
@@ -30,7 +31,20 @@ use warren_ports::{
     ledger::{Accepted, NewMessage},
 };
 
-/// By the instance's id.
+/// Send a message.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{instance}/messages",
+    tag = "messages",
+    operation_id = "sendMessage",
+    params(("instance" = InstanceId, Path), Waiting),
+    request_body = Draft,
+    responses(
+        (status = 200, description = "With `wait=sent`: WhatsApp acknowledged or refused it.", body = View),
+        (status = 202, description = "It is committed.", body = View),
+        Problems
+    )
+)]
 pub(crate) async fn by_instance(
     State(app): State<App>,
     caller: Writer,
@@ -42,7 +56,20 @@ pub(crate) async fn by_instance(
     send(&app, caller.tenant, instance, request, wait).await
 }
 
-/// By the number of the account that sends, with or without `+`.
+/// Send a message by the number of the account that sends, with or without `+`.
+#[utoipa::path(
+    post,
+    path = "/v1/senders/{phone}/messages",
+    tag = "messages",
+    operation_id = "sendMessageByPhone",
+    params(("phone" = String, Path, description = "The sending number.", example = "+628111111111"), Waiting),
+    request_body = Draft,
+    responses(
+        (status = 200, description = "With `wait=sent`: WhatsApp acknowledged or refused it.", body = View),
+        (status = 202, description = "It is committed.", body = View),
+        Problems
+    )
+)]
 pub(crate) async fn by_phone(
     State(app): State<App>,
     caller: Writer,

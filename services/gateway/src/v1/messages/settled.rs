@@ -7,8 +7,29 @@ use crate::{
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use utoipa::{IntoParams, ToSchema};
 use warren_domain::{Message, MessageId, TenantId};
 use warren_ports::bus::{Listener, Topic};
+
+/// How long an answer may be waited for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the schema of what the handler takes out of the query")]
+pub(super) struct Waiting {
+    /// Wait until WhatsApp's server acknowledged or refused the message, or the time is up.
+    #[param(inline)]
+    wait: Option<Until>,
+    /// With `wait`: how many seconds at most. Default 10.
+    #[param(minimum = 0, maximum = 30)]
+    timeout: Option<f64>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "the schema of a query parameter")]
+enum Until {
+    Sent,
+}
 
 const DEFAULT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use crate::{
     auth::Writer,
     idempotency::{Answer, Mutation, Repeat},
     json::Nothing,
+    openapi::Problems,
     parameters::Id,
     problem::Result,
     state::App,
@@ -12,6 +13,15 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use warren_domain::InstanceId;
 use warren_ports::bus::Action;
 
+/// Cancel the pairing.
+#[utoipa::path(
+    delete,
+    path = "/v1/instances/{instance}/pairing",
+    tag = "pairing",
+    operation_id = "cancelPairing",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 204, description = "It is cancelled."), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     caller: Writer,

@@ -3,6 +3,7 @@
 
 use crate::{
     auth::Reader,
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
@@ -25,14 +26,30 @@ const MARGIN: usize = 4;
 /// Width of one module, pixels.
 const SCALE: usize = 8;
 
-/// As PNG.
+/// The current QR code as PNG.
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{instance}/pairing/qr.png",
+    tag = "pairing",
+    operation_id = "pairingQrPng",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 200, description = "The picture.", body = Vec<u8>, content_type = "image/png"), Problems)
+)]
 pub(crate) async fn png(State(app): State<App>, caller: Reader, Id(id): Id<InstanceId>) -> Result<Response> {
     let text = code(&app, &caller, id).await?;
     let picture = as_png(&draw(&text)?)?;
     Ok(([(header::CONTENT_TYPE, "image/png"), (header::CACHE_CONTROL, "no-store")], picture).into_response())
 }
 
-/// As SVG.
+/// The current QR code as SVG.
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{instance}/pairing/qr.svg",
+    tag = "pairing",
+    operation_id = "pairingQrSvg",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 200, description = "The picture.", body = String, content_type = "image/svg+xml"), Problems)
+)]
 pub(crate) async fn svg(State(app): State<App>, caller: Reader, Id(id): Id<InstanceId>) -> Result<Response> {
     let text = code(&app, &caller, id).await?;
     let picture = SvgBuilder::default().margin(MARGIN).to_str(&draw(&text)?);

@@ -10,11 +10,20 @@ pub(crate) use polling::Polling;
 
 use crate::{problem::Result, state::App};
 use serde::Serialize;
+use utoipa::ToSchema;
 use warren_domain::{InstanceId, TenantId, Timestamp};
 use warren_ports::bus::{Action, Pairing, PairingState, Reply};
 
 /// A pairing as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pairing, examples(json!({
+    "instance_id": "0192f0c1a2b37d4e8f90a1b2c3d4e52b",
+    "state": "waiting",
+    "qr": "2@abcdefghijklmnopqrstuvwxyz,ABCDEFGH,IJKLMNOP,QRSTUVWX",
+    "code": null,
+    "expires_at": "2026-11-22T09:30:20.000Z",
+    "reason": null
+})))]
 pub(crate) struct View {
     instance_id: InstanceId,
     state: PairingState,

@@ -2,6 +2,7 @@
 
 use crate::{
     auth::Reader,
+    openapi::Problems,
     parameters::Id,
     problem::Result,
     state::App,
@@ -15,6 +16,15 @@ use axum::{
 };
 use warren_domain::InstanceId;
 
+/// Read how the pairing stands, with its current code.
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{instance}/pairing",
+    tag = "pairing",
+    operation_id = "readPairing",
+    params(("instance" = InstanceId, Path)),
+    responses((status = 200, description = "The pairing.", body = View), Problems)
+)]
 pub(crate) async fn handler(State(app): State<App>, caller: Reader, Id(id): Id<InstanceId>) -> Result<Response> {
     let pairing = status(&app, caller.tenant, id).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(View::new(id, pairing))).into_response())

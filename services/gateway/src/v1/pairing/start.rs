@@ -4,6 +4,7 @@
 use crate::{
     auth::Writer,
     idempotency::{Answer, Mutation, Repeat},
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
@@ -11,11 +12,13 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
+use utoipa::ToSchema;
 use warren_domain::InstanceId;
 use warren_ports::bus::{Action, Reply};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewPairing, examples(json!({"method": "qr"})))]
 pub(crate) struct Body {
     method: Method,
     /// Where the code would be typed (method `code`).
@@ -23,13 +26,26 @@ pub(crate) struct Body {
     _phone: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PairingMethod)]
 enum Method {
     Qr,
     Code,
 }
 
+/// Start a pairing.
+///
+/// Its code comes with `GET .../pairing`, or the ephemeral event `pairing.qr`.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{instance}/pairing",
+    tag = "pairing",
+    operation_id = "startPairing",
+    params(("instance" = InstanceId, Path)),
+    request_body = Body,
+    responses((status = 202, description = "The pairing.", body = View), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     caller: Writer,

@@ -4,21 +4,35 @@ use crate::{
     auth::Admin,
     idempotency::{Answer, Mutation, OPERATOR, Repeat},
     json::check_name,
+    openapi::Problems,
     problem::{Problem, Result},
     state::App,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
+use utoipa::ToSchema;
 use warren_domain::{MessageId, Tenant, TenantId, tenant::Limits};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewTenant, examples(json!({"name": "Acme", "limits": {"instances": 100}})))]
 pub(crate) struct Body {
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     #[serde(default)]
     limits: Limits,
 }
 
+/// Create a tenant.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants",
+    tag = "tenants",
+    operation_id = "createTenant",
+    request_body = Body,
+    responses((status = 201, description = "The tenant.", body = Tenant), Problems)
+)]
 pub(crate) async fn handler(State(app): State<App>, _: Admin, request: Mutation<Body>) -> Result<Response> {
     check_name("name", &request.body.name)?;
     let work = {

@@ -4,6 +4,7 @@ use crate::{
     auth::Admin,
     idempotency::{Answer, Mutation, OPERATOR, Repeat},
     json::Nothing,
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
@@ -11,6 +12,15 @@ use crate::{
 use axum::{extract::State, http::StatusCode, response::Response};
 use warren_domain::TenantId;
 
+/// Delete a tenant that has no instances, with its keys.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{tenant}",
+    tag = "tenants",
+    operation_id = "deleteTenant",
+    params(("tenant" = TenantId, Path)),
+    responses((status = 204, description = "It is gone."), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     _: Admin,

@@ -4,22 +4,37 @@ use crate::{
     auth::Admin,
     idempotency::{Answer, Mutation, OPERATOR, Repeat},
     json::check_name,
+    openapi::Problems,
     parameters::Id,
     problem::{Problem, Result},
     state::App,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
-use warren_domain::{TenantId, tenant::Limits};
+use utoipa::ToSchema;
+use warren_domain::{Tenant, TenantId, tenant::Limits};
 use warren_ports::ledger::TenantPatch;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TenantChange, examples(json!({"name": "Acme Ltd"})))]
 pub(crate) struct Body {
+    /// A name for people.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: Option<String>,
     limits: Option<Limits>,
 }
 
+/// Change a tenant. Limits are replaced as a whole.
+#[utoipa::path(
+    patch,
+    path = "/v1/tenants/{tenant}",
+    tag = "tenants",
+    operation_id = "updateTenant",
+    params(("tenant" = TenantId, Path)),
+    request_body = Body,
+    responses((status = 200, description = "The tenant.", body = Tenant), Problems)
+)]
 pub(crate) async fn handler(
     State(app): State<App>,
     _: Admin,
