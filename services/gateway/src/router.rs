@@ -69,10 +69,11 @@ fn messages() -> OpenApiRouter<App> {
         .route("/v1/senders/{phone}/messages", post(v1::messages::send::by_phone))
         .route(
             "/v1/messages/{message}",
-            get(v1::messages::read::handler).patch(v1::messages::about::edit).delete(v1::messages::about::revoke),
+            get(v1::messages::read::handler).patch(v1::messages::about::edit).delete(v1::messages::about::take_back),
         )
         .route("/v1/messages/{message}/reactions", post(v1::messages::about::react))
         .routes(routes!(v1::messages::seen::read))
+        .routes(routes!(v1::messages::batch::send))
 }
 
 /// Chats: what the others see this account doing.

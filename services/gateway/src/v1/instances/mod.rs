@@ -9,7 +9,7 @@ pub(crate) mod update;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use warren_domain::{Health, Instance, InstanceId, InstanceState, Timestamp};
+use warren_domain::{Health, Instance, InstanceId, InstanceState, Restriction, Timestamp};
 
 /// An instance as it is shown.
 #[derive(Debug, Serialize)]
@@ -24,6 +24,8 @@ pub(crate) struct View {
     lid: Option<String>,
     push_name: Option<String>,
     health: Health,
+    /// What the account may not send for a time; it waits in the queue.
+    restriction: Option<Restriction>,
     metadata: Map<String, Value>,
     created_at: Timestamp,
 }
@@ -43,6 +45,7 @@ impl From<Instance> for View {
             lid: account.lid,
             push_name: account.push_name,
             health: instance.health,
+            restriction: instance.restriction,
             metadata: instance.metadata,
             created_at: instance.created_at,
         }
