@@ -68,8 +68,10 @@ impl Pacer {
         while self.opened.front().is_some_and(|at| at.after(DAY) <= now) {
             self.opened.pop_front();
         }
-        // As many as the budget back from the last: when that one is a day old, there is room for one.
-        match self.opened.len().checked_sub(self.budget).and_then(|at| self.opened.get(at)) {
+        // As many as the budget back from the last: when that one is a day old, there is room for one. With a large budget the
+        // wait is for a tenth of it, so that a full day is not a restriction for each chat.
+        let room = |at: usize| (at + self.budget / 10).min(self.opened.len().saturating_sub(1));
+        match self.opened.len().checked_sub(self.budget).and_then(|at| self.opened.get(room(at))) {
             Some(at) => NewChat::NotBefore(at.after(DAY)),
             None if self.opened.len() + under_way >= self.budget => NewChat::Later,
             None => NewChat::Allowed,

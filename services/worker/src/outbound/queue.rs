@@ -119,9 +119,14 @@ impl Queue {
         self.chats.keys().cloned().collect()
     }
 
-    /// Who is a stranger, of the chats in the queue.
-    pub(crate) fn set_strangers(&mut self, strangers: Vec<String>) {
-        self.strangers = strangers.into_iter().collect();
+    /// Who of these is a stranger.
+    pub(crate) fn set_strangers(&mut self, asked: &[String], strangers: Vec<String>) {
+        let (chats, in_flight) = (&self.chats, &self.in_flight);
+        // Bounded by what is in memory.
+        self.strangers.retain(|chat| {
+            !asked.contains(chat) && (chats.contains_key(chat) || in_flight.values().any(|entry| entry.chat == *chat))
+        });
+        self.strangers.extend(strangers);
     }
 
     /// A message to this chat was taken by the server.

@@ -49,7 +49,7 @@ pub(super) struct Findings {
     /// Whether the refused message was for a stranger.
     to_stranger: bool,
     /// Who else in the queue is one.
-    acquaintance: Acquaintance,
+    strangers: Vec<String>,
 }
 
 /// An inquiry that is under way.
@@ -111,6 +111,8 @@ impl Live<'_> {
         if self.inquiry.is_some() || !is_news {
             return;
         }
+        // What is being read is not known to be for people known.
+        (self.fetch, self.fetch_wanted) = (None, true);
         let (client, ledger) = (self.link.client.clone(), self.actor.shared.ports.ledger.clone());
         let (instance, chat, now) = (self.actor.instance.id, refused.chat.clone(), self.actor.now());
         let mut chats = self.queue.chats();
@@ -118,7 +120,7 @@ impl Live<'_> {
         self.inquiry = Some(Box::pin(async move {
             let inquiry = async { tokio::join!(timelock(&client, now), strangers(ledger, instance, chats, now)) };
             let (until, acquaintance) = tokio::time::timeout(INQUIRY, inquiry).await.unwrap_or_default();
-            Findings { until, to_stranger: acquaintance.strangers.contains(&chat), acquaintance }
+            Findings { until, to_stranger: acquaintance.strangers.contains(&chat), strangers: acquaintance.strangers }
         }));
     }
 
@@ -132,7 +134,7 @@ impl Live<'_> {
         };
         let known_are_refused = !findings.to_stranger;
         let scope = if known_are_refused { RestrictionScope::All } else { RestrictionScope::NewChats };
-        self.queue.set_strangers(findings.acquaintance.strangers);
+        self.queue.set_strangers(&[], findings.strangers);
         let reason = RestrictionReason::ReachoutLimit;
         self.restrict(Restriction { reason, scope, until: findings.until, restarts_at })
     }
@@ -143,7 +145,7 @@ impl Live<'_> {
         self.actor.shared.metrics.restrictions.with_label_values(&[reason]).inc();
         self.restricted_since = Some(Instant::now());
         self.queue.drop_strangers();
-        self.fetch_wanted = true;
+        (self.fetch, self.fetch_wanted) = (None, true);
         self.set_restriction(Some(restriction))
     }
 

@@ -23,7 +23,7 @@ use warren_runtime::fault;
 pub(super) struct Fetched {
     rows: Vec<Outbound>,
     /// Who of their recipients is a stranger, if that was asked.
-    acquaintance: Option<Acquaintance>,
+    acquaintance: Option<(Vec<String>, Acquaintance)>,
 }
 
 impl Live<'_> {
@@ -31,7 +31,8 @@ impl Live<'_> {
     pub(super) fn dispatch(&mut self) -> Round {
         let options = &self.actor.shared.options;
         let (window, room) = (options.window as usize, options.in_flight);
-        if self.fetch_wanted && self.fetch.is_none() && self.queue.len() < window.div_ceil(2) {
+        let may_fetch = self.fetch.is_none() && self.inquiry.is_none();
+        if self.fetch_wanted && may_fetch && self.queue.len() < window.div_ceil(2) {
             self.fetch_wanted = false;
             self.queue.fetch_begins();
             self.fetch = Some(self.fetch());
@@ -43,10 +44,9 @@ impl Live<'_> {
         if ready.next.iter().any(|next| next.row.message.status == MessageStatus::Queued && next.step == Step::Encrypt) {
             self.actor.pacer.sent(Instant::now(), rand::random());
         }
-        if ready.waits
-            && let Some(next) = self.actor.pacer.next()
-        {
-            self.alarm_within(next.saturating_duration_since(Instant::now()));
+        let left = self.actor.pacer.next().map(|next| next.saturating_duration_since(Instant::now()));
+        if let Some(left) = left.filter(|left| ready.waits && !left.is_zero()) {
+            self.alarm_within(left);
         }
         let restricted = if ready.stranger_waits { self.stranger_waits() } else { None };
         restricted.or_else(|| ready.next.into_iter().find_map(|next| self.start(next)))
@@ -70,7 +70,7 @@ impl Live<'_> {
             let chats: HashSet<_> = rows.iter().map(|row| row.message.chat.clone()).collect();
             let chats: Vec<_> = chats.into_iter().collect();
             match shared.ports.ledger.acquaintance(instance, &chats, since).await {
-                Ok(acquaintance) => Fetched { rows, acquaintance: Some(acquaintance) },
+                Ok(acquaintance) => Fetched { rows, acquaintance: Some((chats, acquaintance)) },
                 // Nothing is sent to somebody of whom nothing is known; a later sweep asks again.
                 Err(_) => Fetched { rows: Vec::new(), acquaintance: None },
             }
@@ -167,8 +167,8 @@ impl Live<'_> {
     pub(super) fn fetched(&mut self, fetched: Fetched) -> Round {
         let Fetched { rows, acquaintance } = fetched;
         self.fetch = None;
-        if let Some(acquaintance) = acquaintance {
-            self.queue.set_strangers(acquaintance.strangers);
+        if let Some((chats, acquaintance)) = acquaintance {
+            self.queue.set_strangers(&chats, acquaintance.strangers);
             self.actor.pacer.learn_opened(acquaintance.opened);
         }
         // A full window: there may be more behind it.
