@@ -71,9 +71,10 @@ fn instances() -> OpenApiRouter<App> {
 fn messages() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(messages::send::by_instance, messages::list::handler))
+        .routes(routes!(messages::batch::send))
         .routes(routes!(messages::lookup::handler))
         .routes(routes!(messages::send::by_phone))
-        .routes(routes!(messages::read::handler, messages::about::edit, messages::about::revoke))
+        .routes(routes!(messages::read::handler, messages::about::edit, messages::about::take_back))
         .routes(routes!(messages::about::react))
         .routes(routes!(messages::seen::read))
 }

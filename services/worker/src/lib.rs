@@ -22,7 +22,7 @@ mod tasks;
 mod transport;
 mod upkeep;
 
-pub use options::Options;
+pub use options::{Options, Pacing};
 
 use sealing::MasterKey;
 use shared::Shared;

@@ -2,13 +2,20 @@
 
 use crate::{session::SLOW, shared::Shared};
 use std::{sync::Arc, time::Duration};
-use warren_domain::Shard;
-use warren_ports::ledger::Retention;
+use warren_domain::{ErrorKind, Shard};
+use warren_ports::{
+    bus::{Ring, Topic},
+    ledger::Retention,
+};
 use warren_runtime::Lifecycle;
 
 /// Rows of a kind removed in one round.
 const BATCH: u32 = 500;
 const EVERY: Duration = Duration::from_secs(30);
+/// A message that is scheduled for the next second may be sent so much late.
+const SCHEDULE_EVERY: Duration = Duration::from_secs(1);
+/// Between two batches everybody else gets a turn.
+const SCHEDULE_SOONEST: Duration = Duration::from_millis(20);
 const EXPIRY_EVERY: Duration = Duration::from_secs(1);
 const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -16,6 +23,7 @@ const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
 pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) {
     lifecycle.spawn_background("store watch", watch_store(shared.clone()));
     lifecycle.spawn_background("retention", retention(shared.clone()));
+    lifecycle.spawn_background("schedule", schedule(shared.clone()));
     lifecycle.spawn_background("expiry", expiry(shared.clone()));
 }
 
@@ -55,6 +63,32 @@ async fn retention(shared: Arc<Shared>) {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Lets scheduled messages go when their time has come, and rings for them.
+async fn schedule(shared: Arc<Shared>) {
+    let mut pause = SCHEDULE_EVERY;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = SCHEDULE_EVERY;
+        if !is_first(&shared) {
+            continue;
+        }
+        let now = shared.ports.clock.now();
+        match shared.ports.ledger.release_due(now, BATCH).await {
+            Ok(released) => {
+                for instance in released.instances {
+                    let shard = Shard::of(instance, shared.ports.shard_count);
+                    shared.ports.bus.ring(Topic::Outbound(shard), Ring::Outbound(instance));
+                }
+                let left = released.next.map(|next| next.as_millis().saturating_sub(now.as_millis()));
+                let left = left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0)));
+                pause = left.map_or(SCHEDULE_EVERY, |left| left.clamp(SCHEDULE_SOONEST, SCHEDULE_EVERY));
+            }
+            Err(error) if error.kind == ErrorKind::Unavailable => {}
+            Err(error) => tracing::warn!(%error, "scheduled messages could not be let go"),
         }
     }
 }

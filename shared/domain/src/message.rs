@@ -219,6 +219,8 @@ pub struct Message {
     pub delivery: Delivery,
     /// Not to be sent after this moment (outbound, while queued).
     pub expires_at: Option<Timestamp>,
+    /// Not to be sent before this moment (outbound).
+    pub send_at: Option<Timestamp>,
     /// The caller's own data.
     pub metadata: Map<String, Value>,
     /// Whether it was caught up after a gap (inbound).

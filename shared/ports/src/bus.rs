@@ -46,6 +46,8 @@ pub enum Action {
     Health,
     /// Ask WhatsApp.
     Ask(Ask),
+    /// Take a message out of the queue before it is handed to the wire: `Accepted` once it is committed as cancelled.
+    CancelMessage(MessageId),
 }
 
 /// An owner's answer.

@@ -65,9 +65,11 @@ impl Owner {
             quoted: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             created_at: at,
             idempotency: None,
+            part: None,
             queue_limit: 100_000,
         };
         let (id, whatsapp_id) = (message.id, message.whatsapp_id.clone());
@@ -102,6 +104,7 @@ impl Owner {
             reason: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             backfilled: false,
             times: Times { created: at, ..Times::default() },
@@ -136,6 +139,7 @@ async fn owners(store: &Sqlite, count: usize) -> Vec<Owner> {
             since: at,
             account,
             health: Health::OK,
+            restriction: None,
             created_at: at,
         };
         store.create_instance(&instance, u32::MAX).await.unwrap();

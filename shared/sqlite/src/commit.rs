@@ -56,6 +56,8 @@ pub(crate) fn apply(tx: &mut Tx<'_>, write: &Write) -> Result<Outcome> {
             message::Claim { message: *message, stanza, replace: *replace_stanza, at: *at },
         ),
         Op::Fail { message, reason, at } => message::fail(tx, subject, *message, *reason, *at),
+        Op::Cancel { message, at } => message::cancel(tx, subject, *message, *at),
+        Op::SetRestriction { restriction, at } => instance::set_restriction(tx, subject, restriction.as_ref(), *at),
         Op::Receipt(target) => message::receipt(tx, subject, target),
         Op::Receive(inbound) => message::receive(tx, subject, inbound),
         Op::Append(event) => append(tx, subject, event),

@@ -22,6 +22,7 @@ mod meta;
 mod migrations;
 mod open;
 mod ownership;
+mod queue;
 mod readers;
 mod rows;
 mod sessions;

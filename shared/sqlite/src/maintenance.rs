@@ -82,6 +82,7 @@ fn candidates(conn: &Connection, now: Timestamp, retention: &Retention, limit: u
                 "SELECT id FROM instances i INDEXED BY instances_deleted WHERE deleted_at IS NOT NULL
                      AND (EXISTS (SELECT 1 FROM messages WHERE instance_id = i.id)
                           OR EXISTS (SELECT 1 FROM session_records WHERE instance_id = i.id)
+                          OR EXISTS (SELECT 1 FROM known_chats WHERE instance_id = i.id)
                           OR deleted_at < ifnull((SELECT stored_at FROM events ORDER BY position LIMIT 1), ?2)
                           OR EXISTS (SELECT 1 FROM instance_counters WHERE instance_id = i.id AND event_seq = 0))
                  LIMIT ?1",
@@ -176,6 +177,14 @@ fn purge(tx: &mut Tx<'_>, deleted: &[InstanceId], limit: u32, expired: &mut Expi
             .execute(params![id, left])?;
         expired.messages += rows(messages);
         left -= count(messages);
+        let chats = tx
+            .conn
+            .prepare_cached(
+                "DELETE FROM known_chats WHERE instance_id = ?1 AND chat IN
+                     (SELECT chat FROM known_chats WHERE instance_id = ?1 LIMIT ?2)",
+            )?
+            .execute(params![id, left.max(0)])?;
+        left -= count(chats);
         if left <= 0 {
             expired.more = true;
             return Ok(());

@@ -8,10 +8,11 @@ use warren_domain::Timestamp;
 /// Marks the file as Warren's (`WRRN`), so that no other SQLite database is ever written to.
 const APPLICATION_ID: i32 = 0x5752_524e;
 
-/// Number, name, text; the numbers are consecutive from 1.
+/// Number, name, text; the numbers grow.
 const ALL: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
     (2, "events_without_seq_index", include_str!("../../../migrations/sqlite/0002_events_without_seq_index.sql")),
+    (6, "queue", include_str!("../../../migrations/sqlite/0006_queue.sql")),
 ];
 
 /// Checks what was applied, and applies the rest if allowed.

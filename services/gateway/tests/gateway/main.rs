@@ -9,6 +9,7 @@ mod idempotency;
 mod instances;
 mod messages;
 mod operator;
+mod queue;
 mod stream;
 mod stream_limits;
 mod support;

@@ -85,6 +85,7 @@ impl Worker {
             reason: None,
             delivery: warren_domain::Delivery::default(),
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             backfilled: false,
             times: Times::default(),

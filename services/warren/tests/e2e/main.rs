@@ -16,6 +16,7 @@ mod main_path;
 #[cfg(feature = "fault-injection")]
 mod mutations;
 mod pairing;
+mod queue;
 #[cfg(feature = "fault-injection")]
 mod recovery;
 mod refusals;

@@ -118,6 +118,7 @@ fn received(inbound: &InboundMessage, store: &SessionStore) -> Option<Message> {
         reason: None,
         delivery: Delivery::default(),
         expires_at: None,
+        send_at: None,
         metadata: serde_json::Map::new(),
         backfilled: info.is_offline,
         times: Times { created: Timestamp::from_millis(info.timestamp.timestamp_millis()), ..Times::default() },

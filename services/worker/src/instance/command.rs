@@ -6,7 +6,7 @@ use super::{
 };
 use std::ops::ControlFlow;
 use tokio::sync::oneshot;
-use warren_domain::{InstanceState, Result};
+use warren_domain::{InstanceState, MessageId, Result};
 use warren_ports::bus::{Action, Ask, Measured, PairingState, Refusal, Reply};
 
 impl Actor {
@@ -16,6 +16,7 @@ impl Actor {
             // Without a connection nothing can be sent; the next one looks by itself.
             Mail::Ring => ControlFlow::Continue(()),
             Mail::Stop => ControlFlow::Break(()),
+            Mail::Command(Action::CancelMessage(message), reply) => self.cancel_at_rest(message, reply).await,
             Mail::Command(action, reply) => match self.answer(&action) {
                 Some(answer) => {
                     let _ = reply.send(answer);
@@ -85,7 +86,7 @@ impl Actor {
                 return Ok(ControlFlow::Break(()));
             }
             // Answered, or refused, before it comes here.
-            Action::PairingStatus | Action::Health | Action::Ask(_) => {}
+            Action::PairingStatus | Action::Health | Action::Ask(_) | Action::CancelMessage(_) => {}
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -102,6 +103,7 @@ impl Actor {
                 }
                 None => match action {
                     Action::Ask(ask) => LiveMail::Ask(ask, reply),
+                    Action::CancelMessage(message) => LiveMail::Cancel(message, reply),
                     action => LiveMail::Command(action, reply),
                 },
             },
@@ -116,10 +118,16 @@ pub(super) enum LiveMail {
     Stop,
     Command(Action, oneshot::Sender<Reply>),
     Ask(Ask, oneshot::Sender<Reply>),
+    Cancel(MessageId, oneshot::Sender<Reply>),
 }
 
 fn refused(code: &str, detail: &str) -> Reply {
     Reply::Refused(Refusal::conflict(code, detail))
+}
+
+/// The answer to a cancel that came too late.
+pub(super) fn already_sent() -> Reply {
+    refused("already_sent", "This message is being sent, or is not in the queue any more.")
 }
 
 /// The answer to an ask while there is no connection to ask through.

@@ -73,6 +73,8 @@ impl Actor {
             push_name,
         };
         self.set_account(account, true).await?;
+        // Whatever held for the account that was linked before.
+        self.set_restriction(None).await?;
         self.set_state(InstanceState::Connecting, None).await?;
         self.pairing.become_state(PairingState::Succeeded, None);
         self.intent = Intent::Online;

@@ -52,6 +52,9 @@ pub(crate) enum Policy {
     EndPairing(&'static str),
 }
 
+/// The reason of the state while the account is banned.
+pub(crate) const TEMPORARY_BAN: &str = "temporary_ban";
+
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,7 +67,7 @@ pub(crate) fn policy(ending: &Ending) -> Policy {
         Ending::Replaced => Policy::CheckOwner,
         Ending::LoggedOut(LogoutCause::Removed) => Policy::Forget("removed"),
         Ending::LoggedOut(LogoutCause::Locked) => Policy::Forget("account_locked"),
-        Ending::Banned(span) => Policy::Restricted("temporary_ban", *span),
+        Ending::Banned(span) => Policy::Restricted(TEMPORARY_BAN, *span),
         Ending::Poisoned(Poison::OwnershipLost | Poison::LedgerBehind) => Policy::DropShard,
         Ending::Poisoned(Poison::Timeout | Poison::Refused) => Policy::Later(Duration::ZERO),
         Ending::Paired => Policy::Now,
@@ -88,7 +91,7 @@ fn failure(reason: ConnectFailureReason) -> Policy {
     match reason {
         ConnectFailureReason::LoggedOut | ConnectFailureReason::UnknownLogout => Policy::Forget("removed"),
         ConnectFailureReason::AccountLocked => Policy::Forget("account_locked"),
-        ConnectFailureReason::TempBanned => Policy::Restricted("temporary_ban", HOUR),
+        ConnectFailureReason::TempBanned => Policy::Restricted(TEMPORARY_BAN, HOUR),
         ConnectFailureReason::ClientOutdated => Policy::Restricted("client_outdated", HOUR),
         ConnectFailureReason::InternalServerError
         | ConnectFailureReason::Experimental

@@ -2,5 +2,7 @@
 
 pub(crate) mod content;
 pub mod decide;
+pub(crate) mod pace;
 pub(crate) mod queue;
 pub(crate) mod send;
+pub mod turn;

@@ -10,6 +10,7 @@ pub mod maintenance;
 pub mod messages;
 pub mod movement;
 pub mod ownership;
+pub mod queue;
 pub mod sessions;
 pub mod tenants;
 
@@ -66,6 +67,7 @@ pub(crate) fn instance(tenant: TenantId) -> Instance {
             push_name: Some("Sales".to_owned()),
         }),
         health: Health::OK,
+        restriction: None,
         created_at: at(0),
     }
 }
@@ -150,9 +152,11 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
             quoted: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             created_at: at(100),
             idempotency: None,
+            part: None,
             queue_limit: ROOM,
         }
     }
@@ -224,6 +228,7 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
             reason: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             backfilled: false,
             times: Times { created: at(50), ..Times::default() },
@@ -257,6 +262,11 @@ macro_rules! ledger_contract {
             the_queue_has_a_limit, a_key_makes_one_message, parallel_calls_make_one_message,
             another_tenants_message_is_unknown, lists_are_newest_first, a_whatsapp_id_finds_both_directions,
             the_sweep_finds_instances_with_open_messages,
+        ]);
+        $crate::ledger_contract!(@suite queue, $make, [
+            a_held_message_waits_for_its_time, a_held_message_counts_and_ends, what_was_handed_is_always_shown,
+            only_what_is_queued_is_cancelled, the_parts_of_a_request_are_made_once, strangers_are_told_from_people_known,
+            a_restriction_is_told_once,
         ]);
         $crate::ledger_contract!(@suite commit, $make, [
             the_fence_decides, an_absent_epoch_is_behind, the_instance_must_be_the_tenants_and_of_the_shard,

@@ -3,8 +3,8 @@
 use super::{Record, RecordKind};
 use async_trait::async_trait;
 use warren_domain::{
-    Error, FailureReason, Fence, Health, InstanceId, InstanceState, Message, MessageId, MessageStatus, TenantId, Timestamp,
-    event::NewEvent, instance::Account,
+    Error, FailureReason, Fence, Health, InstanceId, InstanceState, Message, MessageId, MessageStatus, Restriction,
+    TenantId, Timestamp, event::NewEvent, instance::Account,
 };
 
 /// One write by an owner. Atomic: all of it or nothing.
@@ -123,6 +123,21 @@ pub enum Op {
         message: MessageId,
         /// Why.
         reason: FailureReason,
+        /// When.
+        at: Timestamp,
+    },
+    /// Ends an outbound message that is `queued` with the reason `cancelled`, with its event. `NoChange` if it is not queued:
+    /// what was handed may be on the wire.
+    Cancel {
+        /// Which message.
+        message: MessageId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Sets what the account may not send for a time, or lifts it, with its event. `NoChange` if it is already so.
+    SetRestriction {
+        /// What it may not; `None`: everything is allowed again.
+        restriction: Option<Restriction>,
         /// When.
         at: Timestamp,
     },

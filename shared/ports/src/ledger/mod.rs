@@ -19,7 +19,7 @@ pub use events::{EventFilter, Events, LogBounds, Page};
 pub use idempotency::{Idempotency, Reservation, Reserved, StoredResponse};
 pub use instances::{InstanceFilter, InstancePatch, Instances};
 pub use maintenance::{Expired, Maintenance, Retention};
-pub use messages::{Accepted, IdempotencyKey, MessageFilter, Messages, NewMessage};
+pub use messages::{Accepted, Acquaintance, IdempotencyKey, MessageFilter, Messages, NewMessage, Released};
 pub use ownership::{Ownership, Taken};
 pub use sessions::{Record, RecordKind, Sessions};
 pub use tenants::{TenantPatch, Tenants};

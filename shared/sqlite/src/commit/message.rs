@@ -2,11 +2,12 @@
 
 use super::{changed, refused};
 use crate::counters::{self, Subject, Tracked};
+use crate::queue;
 use crate::rows::{delivery_number, json, maybe_json, millis, object};
 use crate::transaction::Tx;
 use rusqlite::{OptionalExtension, Result, params};
 use warren_domain::event::{NewEvent, StatusChange};
-use warren_domain::{Direction, Epoch, FailureReason, MessageId, MessageStatus, Timestamp};
+use warren_domain::{Direction, Epoch, FailureReason, Message, MessageId, MessageStatus, Timestamp};
 use warren_ports::ledger::{Inbound, Outcome, ReceiptTarget};
 
 /// How many ids one receipt may name.
@@ -52,13 +53,29 @@ pub(super) fn fail(
     reason: FailureReason,
     at: Timestamp,
 ) -> Result<Outcome> {
+    end(tx, subject, message, MessageStatus::Handed, (reason, at))
+}
+
+/// Ends a message that is still queued.
+pub(super) fn cancel(tx: &Tx<'_>, subject: Subject, message: MessageId, at: Timestamp) -> Result<Outcome> {
+    end(tx, subject, message, MessageStatus::Queued, (FailureReason::Cancelled, at))
+}
+
+/// Fails a message that has not passed a status.
+fn end(
+    tx: &Tx<'_>,
+    subject: Subject,
+    message: MessageId,
+    not_beyond: MessageStatus,
+    (reason, at): (FailureReason, Timestamp),
+) -> Result<Outcome> {
     let open = tx
         .conn
         .prepare_cached(
             "SELECT queue_order, id, whatsapp_id, chat FROM messages
-             WHERE id = ?1 AND instance_id = ?2 AND direction = 1 AND status < 2",
+             WHERE id = ?1 AND instance_id = ?2 AND direction = 1 AND status <= ?3",
         )?
-        .query_row(params![message.as_bytes(), subject.instance.as_bytes()], |row| {
+        .query_row(params![message.as_bytes(), subject.instance.as_bytes(), not_beyond.rank()], |row| {
             Ok(Tracked { order: row.get(0)?, id: message, whatsapp_id: row.get(2)?, chat: row.get(3)? })
         })
         .optional()?;
@@ -111,6 +128,9 @@ pub(super) fn receipt(tx: &Tx<'_>, subject: Subject, target: &ReceiptTarget) -> 
 fn raise(tx: &Tx<'_>, subject: Subject, message: &Raisable, status: MessageStatus, at: Timestamp) -> Result<()> {
     let Some(statement) = raise_statement(status) else { return Ok(()) };
     tx.conn.prepare_cached(statement)?.execute(params![message.tracked.order, status.rank(), at.as_millis()])?;
+    if status == MessageStatus::Sent {
+        queue::acquaint(tx.conn, (subject.tenant, subject.instance), &message.tracked.chat, Some(at))?;
+    }
     let event = NewEvent::message_status(&StatusChange {
         message: message.tracked.id,
         whatsapp_id: message.tracked.whatsapp_id.clone(),
@@ -205,6 +225,21 @@ pub(super) fn receive(tx: &Tx<'_>, subject: Subject, inbound: &Inbound) -> Resul
     if rows == 0 {
         return Ok(Outcome::NoChange);
     }
+    acquaint(tx, subject, message)?;
     counters::append(tx, subject, &inbound.event, 0, true)?;
     Ok(Outcome::Done)
+}
+
+/// Who writes to an account is known to it, under each of his addresses.
+fn acquaint(tx: &Tx<'_>, subject: Subject, message: &Message) -> Result<()> {
+    if message.chat.ends_with("@g.us") {
+        return Ok(());
+    }
+    let author = message.author.as_ref();
+    let others = [author.and_then(|person| person.pn.as_deref()), author.and_then(|person| person.lid.as_deref())];
+    let others = others.into_iter().flatten().filter(|address| *address != message.chat);
+    for address in std::iter::once(message.chat.as_str()).chain(others) {
+        queue::acquaint(tx.conn, (subject.tenant, subject.instance), address, None)?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::time::Duration;
 use utoipa::ToSchema;
 use warren_domain::{
     Delivery, InstanceId, Message, MessageId, Recipient, TenantId, Timestamp,
@@ -16,6 +17,9 @@ use warren_domain::{
 };
 use warren_ports::ledger::NewMessage;
 use warren_runtime::fault;
+
+/// How far ahead a message can be scheduled.
+const FURTHEST: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// The body of a send.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -54,6 +58,8 @@ pub(crate) struct Draft {
     /// A moment that has passed already is taken, too, and the message fails with `expired`: so a request that is repeated
     /// late gets the same answer.
     expires_at: Option<Timestamp>,
+    /// Not to be sent before this moment, at most a year ahead; one that has passed means now.
+    send_at: Option<Timestamp>,
     /// Your own data, at most 16 kB of JSON.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -68,9 +74,16 @@ pub(super) async fn message(
     request: Mutation<Draft>,
 ) -> Result<NewMessage> {
     let Mutation { body: draft, key } = request;
+    let new = unkeyed(app, tenant, instance, draft).await?;
+    Ok(NewMessage { idempotency: key.filter(|_| !fault::mutation("idempotency_off")), ..new })
+}
+
+/// Checks what a caller wants to send and makes the message, without a key.
+pub(super) async fn unkeyed(app: &App, tenant: TenantId, instance: InstanceId, draft: Draft) -> Result<NewMessage> {
     let chat = Recipient::parse(&draft.to).map_err(|error| Problem::from(error).with("field", "to".into()))?.jid();
     let content = content(&draft.kind, draft.text, draft.location, draft.contacts)?;
     check_metadata(&draft.metadata)?;
+    check_times(app.now(), draft.send_at, draft.expires_at)?;
     let quoted = match draft.reply_to {
         Some(id) => Some(quoted(app, tenant, instance, id).await?),
         None => None,
@@ -86,9 +99,11 @@ pub(super) async fn message(
         quoted,
         delivery: draft.delivery,
         expires_at: draft.expires_at,
+        send_at: draft.send_at,
         metadata: draft.metadata,
         created_at: app.now(),
-        idempotency: key.filter(|_| !fault::mutation("idempotency_off")),
+        idempotency: None,
+        part: None,
         queue_limit: app.options.queue_limit,
     })
 }
@@ -109,6 +124,17 @@ fn content(kind: &str, text: Option<Text>, location: Option<Location>, contacts:
         "contacts" => checks::contacts(contacts.ok_or_else(missing)?).map(|contacts| Content::Contacts { contacts }),
         _ => checks::text(text.ok_or_else(missing)?).map(|text| Content::Text { text }),
     }
+}
+
+fn check_times(now: Timestamp, send_at: Option<Timestamp>, expires_at: Option<Timestamp>) -> Result<()> {
+    let Some(send_at) = send_at else { return Ok(()) };
+    if send_at > now.after(FURTHEST) {
+        return Err(Problem::field("send_at", "A message is scheduled for at most a year ahead."));
+    }
+    if expires_at.is_some_and(|expires_at| expires_at <= send_at) {
+        return Err(Problem::field("send_at", "A message is sent before it expires: send_at is earlier than expires_at."));
+    }
+    Ok(())
 }
 
 /// What a reply refers to: a message of the same instance.
@@ -171,6 +197,18 @@ mod tests {
         assert_eq!(code(content("text", None, None, None)), "invalid_request");
         assert_eq!(code(content("text", text(), place(), None)), "invalid_request");
         assert_eq!(code(content("contacts", None, None, Some(vec![]))), "invalid_request");
+    }
+
+    #[test]
+    fn a_message_is_scheduled_within_a_year_and_before_it_expires() {
+        let at = Timestamp::from_millis;
+        let year = i64::try_from(FURTHEST.as_millis()).unwrap();
+        for (send_at, expires_at) in [(None, Some(-1)), (Some(-5), None), (Some(5), Some(6)), (Some(year), None)] {
+            assert!(check_times(at(0), send_at.map(at), expires_at.map(at)).is_ok(), "{send_at:?} {expires_at:?}");
+        }
+        for (send_at, expires_at) in [(year + 1, None), (5, Some(5)), (-5, Some(-6))] {
+            assert!(check_times(at(0), Some(at(send_at)), expires_at.map(at)).is_err(), "{send_at:?} {expires_at:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Messages, sent and received: one kind of resource.
 
 pub(crate) mod about;
+pub(crate) mod batch;
+mod cancel;
 mod checks;
 mod draft;
 pub(crate) mod list;
@@ -60,6 +62,8 @@ pub(crate) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<Delivery>,
     expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<Timestamp>,
     /// Your own data.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
@@ -99,6 +103,7 @@ impl From<Message> for View {
             reply_to: message.quoted,
             delivery: is_outbound.then_some(message.delivery),
             expires_at: message.expires_at,
+            send_at: message.send_at,
             metadata: message.metadata,
             created_at: times.created,
             handed_at: times.handed,

@@ -1,6 +1,8 @@
 //! A live connection: signals in, sends out, until it ends.
 
+mod cancelling;
 mod hearing;
+mod limits;
 mod sends;
 mod settling;
 mod watch;
@@ -17,7 +19,10 @@ use crate::{
     outbound::{queue::Queue, send::Sent},
     session::Poison,
 };
+use cancelling::answer_cancelled;
 use futures::future::BoxFuture;
+pub(super) use limits::Relapses;
+use sends::Fetched;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -70,8 +75,12 @@ pub(super) struct Live<'a> {
     settler: Settler,
     sends: JoinSet<Finished>,
     asks: Asks,
-    fetch: Option<BoxFuture<'static, Vec<Outbound>>>,
+    fetch: Option<BoxFuture<'static, Fetched>>,
     fetch_wanted: bool,
+    /// What is being found out about a refusal.
+    inquiry: limits::Inquiry,
+    /// Since when a restriction of this connection holds.
+    restricted_since: Option<Instant>,
     stream_error: futures::channel::oneshot::Receiver<Arc<OwnedNodeRef>>,
     ready: bool,
     drained: bool,
@@ -103,6 +112,8 @@ impl<'a> Live<'a> {
             asks: Asks::default(),
             fetch: None,
             fetch_wanted: false,
+            inquiry: None,
+            restricted_since: None,
             stream_error,
             ready: false,
             drained: false,
@@ -144,6 +155,7 @@ impl<'a> Live<'a> {
                 Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
             },
             rows = fetched(&mut self.fetch) => self.fetched(rows),
+            findings = limits::found(&mut self.inquiry) => self.inquired(findings),
             mail = self.actor.mailbox.recv() => match mail {
                 Some(mail) => self.read(mail),
                 None => Some(LiveEnd::Stop),
@@ -171,6 +183,7 @@ impl<'a> Live<'a> {
                 self.asks.begin(Asker { client: self.link.client.clone() }, ask, reply);
             }
             LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
+            LiveMail::Cancel(message, reply) => return self.cancel(message, reply),
             LiveMail::Stop => self.begin_closing(LiveEnd::Stop),
             LiveMail::Command(action, reply) => self.begin_closing(LiveEnd::Command(action, reply)),
         }
@@ -195,6 +208,9 @@ impl<'a> Live<'a> {
             self.permit = None;
             self.online = true;
             self.fetch_wanted = true;
+            if let Some(end) = self.review_restriction() {
+                return Some(end);
+            }
         }
         if let Some((_, deadline)) = &self.closing
             && (self.queue_is_quiet() || Instant::now() > *deadline)
@@ -236,6 +252,7 @@ impl<'a> Live<'a> {
                 if matches!(outcome, Outcome::OwnershipLost | Outcome::LedgerBehind) {
                     self.actor.owner.lose();
                 }
+                answer_cancelled(item.reply, &outcome);
                 if let Some(message) = item.message {
                     self.actor.shared.ports.bus.ring(Topic::Settled(message), Ring::Settled);
                 }
@@ -246,7 +263,7 @@ impl<'a> Live<'a> {
     }
 }
 
-async fn fetched(fetch: &mut Option<BoxFuture<'static, Vec<Outbound>>>) -> Vec<Outbound> {
+async fn fetched(fetch: &mut Option<BoxFuture<'static, Fetched>>) -> Fetched {
     match fetch {
         Some(fetch) => fetch.await,
         None => std::future::pending().await,
