@@ -14,6 +14,11 @@ pub struct Options {
     pub queue_limit: u32,
     /// How many instances a tenant without a limit of its own may have. Default 10,000.
     pub instance_limit: u32,
+    /// How many numbers WhatsApp may be asked about through one instance on a day (UTC); what is answered from what is known
+    /// does not count. An account that asks for many is soon banned. Default 1,000.
+    pub number_checks_per_instance: u32,
+    /// The same, through all instances of a tenant. Default 50,000.
+    pub number_checks_per_tenant: u32,
     /// The largest request body, bytes. Default 1 MiB.
     pub body_limit_bytes: usize,
     /// How many connections are served at once; more wait in the listener's backlog. Default 20,000.
@@ -56,6 +61,8 @@ impl Default for Options {
             shard_count: ShardCount::default(),
             queue_limit: 10_000,
             instance_limit: 10_000,
+            number_checks_per_instance: 1_000,
+            number_checks_per_tenant: 50_000,
             body_limit_bytes: 1024 * 1024,
             connections: 20_000,
             requests: 20_000,

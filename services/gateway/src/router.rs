@@ -31,6 +31,7 @@ fn routed() -> OpenApiRouter<App> {
         .merge(instances())
         .merge(messages())
         .merge(chats())
+        .merge(contacts())
         .merge(events())
 }
 
@@ -82,6 +83,18 @@ fn messages() -> OpenApiRouter<App> {
 /// Chats: what the others see this account doing.
 fn chats() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(chats::activity::show))
+}
+
+/// People, and what the account shows of itself.
+fn contacts() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(v1::contacts::check::check))
+        .routes(routes!(v1::contacts::card::read))
+        .routes(routes!(v1::contacts::card::addresses))
+        .routes(routes!(v1::contacts::picture::read))
+        .routes(routes!(v1::contacts::presence::subscribe))
+        .routes(routes!(v1::contacts::presence::show))
+        .routes(routes!(v1::contacts::profile::update))
 }
 
 /// The log of what happened.

@@ -18,6 +18,8 @@ pub(crate) struct Telemetry {
     pub(crate) lag: Histogram,
     /// Answers given from a stored one.
     pub(crate) replayed: IntCounter,
+    /// Numbers of checks answered from what was known.
+    pub(crate) known_numbers: IntCounter,
     /// Failed attempts to accept a connection.
     pub(crate) accept_errors: IntCounter,
 }
@@ -37,6 +39,10 @@ impl Telemetry {
             lag: metrics.seconds("warren_events_lag_seconds", "From an event's time to its being fanned out to listeners."),
             replayed: metrics
                 .counter("warren_idempotent_replays_total", "Requests answered with an earlier request's answer."),
+            known_numbers: metrics.counter(
+                "warren_number_checks_known_total",
+                "Numbers of checks that were answered without asking WhatsApp.",
+            ),
             accept_errors: metrics.counter("warren_http_accept_errors_total", "Failed attempts to accept a connection."),
         }
     }

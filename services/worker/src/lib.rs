@@ -10,6 +10,7 @@ mod ask;
 mod client;
 mod instance;
 mod metrics;
+mod numbers;
 mod options;
 pub mod outbound;
 mod owner;

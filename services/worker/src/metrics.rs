@@ -21,6 +21,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) outbound_queue: IntGauge,
     pub(crate) resends: IntCounterVec,
     pub(crate) restrictions: IntCounterVec,
+    pub(crate) number_checks: IntCounterVec,
 }
 
 impl WorkerMetrics {
@@ -55,6 +56,11 @@ impl WorkerMetrics {
                 "warren_restrictions_total",
                 "Times an account could not send everything for a while, by reason.",
                 &["reason"],
+            ),
+            number_checks: metrics.counters(
+                "warren_number_checks_total",
+                "Numbers that WhatsApp was asked about, by what it said.",
+                &["result"],
             ),
             resends: metrics.counters("warren_resends_total", "Repeated sends, by kind.", &["kind"]),
         };

@@ -278,6 +278,14 @@ impl NewEvent {
         Self::new(EventType::AccountRestricted, at, data)
     }
 
+    /// The event of what a contact changed: `change` holds what is new of it (`picture_id`, `about`; `null` for taken away).
+    #[must_use]
+    pub fn contact_updated(contact: &Person, change: Map<String, Value>, at: Timestamp) -> Self {
+        let mut data = object(json!({"from": contact}));
+        data.extend(change);
+        Self::new(EventType::ContactUpdated, at, data)
+    }
+
     /// The event of a new status of an outbound message.
     #[must_use]
     pub fn message_status(change: &StatusChange) -> Self {

@@ -60,6 +60,7 @@ pub(crate) fn apply(tx: &mut Tx<'_>, write: &Write) -> Result<Outcome> {
         Op::SetRestriction { restriction, at } => instance::set_restriction(tx, subject, restriction.as_ref(), *at),
         Op::Receipt(target) => message::receipt(tx, subject, target),
         Op::Receive(inbound) => message::receive(tx, subject, inbound),
+        Op::KeepNumbers { checks, at } => crate::numbers::keep(tx, subject, checks, *at),
         Op::Append(event) => append(tx, subject, event),
         Op::Barrier => Ok(Outcome::Done),
     }
@@ -102,6 +103,7 @@ pub(crate) fn bytes(op: &Op) -> usize {
         Op::Claim { stanza, .. } => stanza.len() + ROW,
         Op::Receipt(target) => target.whatsapp_ids.len() * ROW,
         Op::Receive(_) => 4 * ROW,
+        Op::KeepNumbers { checks, .. } => checks.len() * ROW,
         _ => ROW,
     }
 }

@@ -20,6 +20,7 @@ mod maintenance;
 mod messages;
 mod meta;
 mod migrations;
+mod numbers;
 mod open;
 mod ownership;
 mod queue;

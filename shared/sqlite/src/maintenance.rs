@@ -9,6 +9,7 @@ use crate::Sqlite;
 use crate::counters::{self, Subject, Tracked};
 use crate::events::REMOVED_TO;
 use crate::meta;
+use crate::numbers;
 use crate::transaction::Tx;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -25,6 +26,7 @@ struct Candidates {
     events: Vec<i64>,
     messages: Vec<i64>,
     keys: Vec<([u8; 16], String, i64)>,
+    numbers: numbers::Stale,
     /// Those of which something can go now.
     deleted: Vec<InstanceId>,
 }
@@ -77,6 +79,7 @@ fn candidates(conn: &Connection, now: Timestamp, retention: &Retention, limit: u
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?
             .collect::<rusqlite::Result<_>>()?,
+        numbers: numbers::stale(conn, now, limit)?,
         deleted: conn
             .prepare_cached(
                 "SELECT id FROM instances i INDEXED BY instances_deleted WHERE deleted_at IS NOT NULL
@@ -151,6 +154,7 @@ fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<E
             tx.conn.prepare_cached("DELETE FROM idempotency WHERE tenant_id = ?1 AND key = ?2 AND stored_at = ?3")?;
         expired.idempotency += rows(statement.execute(params![tenant, key, stored_at])?);
     }
+    expired.more |= full(numbers::remove(tx, &found.numbers)?);
     purge(tx, &found.deleted, limit, &mut expired)?;
     Ok(expired)
 }

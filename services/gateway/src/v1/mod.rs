@@ -1,6 +1,7 @@
 //! Version 1 of the API: one file an endpoint.
 
 pub(crate) mod chats;
+pub(crate) mod contacts;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod instances;

@@ -7,6 +7,7 @@
 mod canary;
 mod chats;
 mod clean_stop;
+mod contacts;
 mod contents;
 #[cfg(feature = "fault-injection")]
 mod faults;
@@ -16,6 +17,7 @@ mod main_path;
 #[cfg(feature = "fault-injection")]
 mod mutations;
 mod pairing;
+mod pairing_code;
 mod queue;
 #[cfg(feature = "fault-injection")]
 mod recovery;

@@ -2,6 +2,9 @@
 //! number and time.
 
 mod chats;
+mod contacts;
+
+use crate::numbers::Numbers;
 
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -17,12 +20,14 @@ const LONGEST: Duration = Duration::from_secs(7);
 #[derive(Clone)]
 pub(crate) struct Asker {
     pub(crate) client: Arc<Client>,
+    pub(crate) numbers: Numbers,
 }
 
 impl Asker {
     async fn carry_out(&self, ask: Ask) -> Result<Answer, Refusal> {
         match ask {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
+            Ask::Contacts(ask) => contacts::carry_out(self, ask).await,
         }
     }
 }

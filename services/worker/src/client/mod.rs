@@ -8,7 +8,7 @@ mod recovery;
 mod signals;
 
 pub(crate) use http::WebClient;
-pub(crate) use signals::{LogoutCause, ReceiptSignal, Signal};
+pub(crate) use signals::{ContactChange, ContactSignal, LogoutCause, ReceiptSignal, Sign, Signal};
 
 use crate::{
     owner::Owner,

@@ -314,5 +314,6 @@ fn label(ending: &Ending) -> &'static str {
         Ending::Paired => "paired",
         Ending::CodesExhausted => "codes_exhausted",
         Ending::PairingFailed => "pairing_failed",
+        Ending::NoTypedCode(_) => "no_typed_code",
     }
 }

@@ -25,10 +25,12 @@ pub(crate) enum Ending {
     Poisoned(Poison),
     /// The phone scanned the code and the keys are exchanged: log in.
     Paired,
-    /// The QR codes of this connection ran out.
+    /// The codes of this connection ran out.
     CodesExhausted,
-    /// The phone scanned the code and the pairing failed.
+    /// The phone took the code and the pairing failed.
     PairingFailed,
+    /// WhatsApp gives no code to type.
+    NoTypedCode(&'static str),
 }
 
 /// What to do.
@@ -73,6 +75,7 @@ pub(crate) fn policy(ending: &Ending) -> Policy {
         Ending::Paired => Policy::Now,
         Ending::CodesExhausted => Policy::NewCodes,
         Ending::PairingFailed => Policy::EndPairing("refused"),
+        Ending::NoTypedCode(reason) => Policy::EndPairing(reason),
     }
 }
 
@@ -134,6 +137,7 @@ mod tests {
             (Ending::Paired, Policy::Now),
             (Ending::CodesExhausted, Policy::NewCodes),
             (Ending::PairingFailed, Policy::EndPairing("refused")),
+            (Ending::NoTypedCode("code_limit"), Policy::EndPairing("code_limit")),
         ];
         for (ending, expected) in rows {
             assert_eq!(policy(&ending), expected, "{ending:?}");

@@ -2,6 +2,7 @@
 
 use super::content;
 use crate::{
+    numbers::{Numbers, Reached},
     owner::Owner,
     session::SessionStore,
     transport::{Armed, SendGate},
@@ -46,6 +47,7 @@ pub(crate) struct Sender {
     pub(crate) ledger: Arc<dyn OwnerLedger>,
     pub(crate) owner: Arc<Owner>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) numbers: Numbers,
 }
 
 impl Sender {
@@ -53,6 +55,11 @@ impl Sender {
     pub(crate) async fn encrypt(&self, row: &Outbound, replace_stanza: bool) -> Sent {
         let Some(message) = content::message(row) else { return Sent::NotSent(NotSent::Unsupported) };
         let Ok(to) = Jid::from_str(&row.message.chat) else { return Sent::NotSent(NotSent::Unreachable) };
+        let to = match self.numbers.reached(to).await {
+            Ok(Reached::At(to)) => to,
+            Ok(Reached::Nowhere) => return Sent::NotSent(NotSent::Unreachable),
+            Err(_) => return Sent::NotSent(NotSent::Disconnected),
+        };
         let id = &row.message.whatsapp_id;
         let stanza = self.client.wait_for_sent_node(NodeFilter::tag("message").attr("id", id.as_str()));
         self.gate.barrier.arm(row.message.id, Armed { stanza, replace_stanza });

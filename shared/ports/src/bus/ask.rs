@@ -4,12 +4,19 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+mod contacts;
+
+pub use contacts::{Card, ContactAsk, Names, Picture};
+use warren_domain::NumberCheck;
+
 /// What is asked, by subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
     /// Of a chat.
     Chat(ChatAsk),
+    /// Of people, and of the account itself.
+    Contacts(ContactAsk),
 }
 
 /// What came of an ask that was carried out.
@@ -18,6 +25,14 @@ pub enum Ask {
 pub enum Answer {
     /// It was done; there is nothing to tell.
     Done,
+    /// What WhatsApp said of numbers, those it said nothing of left out.
+    Numbers(Vec<NumberCheck>),
+    /// What a contact shows of itself.
+    Card(Card),
+    /// Both addresses of a contact.
+    Names(Names),
+    /// A contact's picture; `None`: it has none, or does not show it to this account.
+    Picture(Option<Picture>),
 }
 
 /// What can be asked of a chat.

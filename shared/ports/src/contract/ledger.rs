@@ -9,6 +9,7 @@ pub mod instances;
 pub mod maintenance;
 pub mod messages;
 pub mod movement;
+pub mod numbers;
 pub mod ownership;
 pub mod queue;
 pub mod sessions;
@@ -290,6 +291,10 @@ macro_rules! ledger_contract {
         $crate::ledger_contract!(@suite idempotency, $make, [
             of_parallel_calls_one_is_fresh, an_answer_is_replayed, another_request_is_a_mismatch,
             an_abandoned_reservation_keeps_its_resource, a_released_key_is_free, keys_belong_to_a_tenant,
+        ]);
+        $crate::ledger_contract!(@suite numbers, $make, [
+            an_answer_is_kept_for_its_tenant, a_later_answer_replaces_the_first, a_quota_holds_for_instance_and_tenant,
+            answers_that_count_no_more_go,
         ]);
         $crate::ledger_contract!(@suite ownership, $make, [
             epochs_only_rise, the_highest_epoch_is_remembered, a_raised_epoch_shuts_the_old_owner_out,

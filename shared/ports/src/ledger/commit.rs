@@ -4,7 +4,7 @@ use super::{Record, RecordKind};
 use async_trait::async_trait;
 use warren_domain::{
     Error, FailureReason, Fence, Health, InstanceId, InstanceState, Message, MessageId, MessageStatus, Restriction,
-    TenantId, Timestamp, event::NewEvent, instance::Account,
+    TenantId, Timestamp, event::NewEvent, instance::Account, number::NumberCheck,
 };
 
 /// One write by an owner. Atomic: all of it or nothing.
@@ -148,6 +148,13 @@ pub enum Op {
     Receipt(ReceiptTarget),
     /// Commits an inbound message and its event. `NoChange` if one with its identity is committed.
     Receive(Box<Inbound>),
+    /// Keeps what WhatsApp said of numbers, for the tenant; what was kept of them before is replaced.
+    KeepNumbers {
+        /// At most 1,000.
+        checks: Vec<NumberCheck>,
+        /// When it said so.
+        at: Timestamp,
+    },
     /// Appends an event.
     Append(NewEvent),
     /// Writes nothing; its outcome says that everything before it in the lane is settled and the fence holds.

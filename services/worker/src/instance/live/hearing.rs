@@ -12,11 +12,21 @@ use whatsapp_rust::NodeFilter;
 
 impl Live<'_> {
     pub(super) async fn hear(&mut self, signal: Signal) -> Round {
+        if matches!(signal, Signal::QrExhausted) && self.typed_code.is_good() {
+            // No QR code is left to scan, but the one to type is good for a while.
+            return None;
+        }
         if let Some(ending) = ending_of(&signal) {
             return Some(LiveEnd::Ended(ending));
         }
         match signal {
+            Signal::Qr { .. } if self.actor.pairing.by_code.is_some() => self.ask_for_code(),
             Signal::Qr { code, valid_for } => self.actor.show_code(code, valid_for),
+            Signal::TypedCode { code, valid_for } => self.show_typed_code(&code, valid_for),
+            Signal::TypedCodeOver { by_hand } => return self.typed_code_over(by_hand),
+            Signal::NoTypedCode(rejection) => return self.no_typed_code(rejection),
+            Signal::Contact(change) => return self.contact_changed(change),
+            Signal::Sign(sign) => self.tell_sign(&sign),
             Signal::Paired { pn, lid, push_name } => return self.scanned(pn, lid, push_name).await,
             Signal::Ready => self.ready = true,
             Signal::Drained => self.drained = true,
@@ -66,6 +76,9 @@ impl Live<'_> {
                 }
                 Signal::Receipt(receipt) => {
                     self.receipt(receipt);
+                }
+                Signal::Contact(change) => {
+                    self.contact_changed(change);
                 }
                 Signal::Undecryptable { id, chat, sender } => {
                     self.undecryptable(&id, &chat, &sender);

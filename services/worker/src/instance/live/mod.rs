@@ -5,6 +5,8 @@ mod hearing;
 mod limits;
 mod sends;
 mod settling;
+mod signs;
+mod typed_code;
 mod watch;
 
 use super::{
@@ -16,6 +18,7 @@ use super::{
 use crate::{
     ask::{Asker, Asks},
     client::Link,
+    numbers::{Numbers, Pace},
     outbound::{queue::Queue, send::Sent},
     session::Poison,
 };
@@ -31,6 +34,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, oneshot, watch as watched},
     task::JoinSet,
 };
+use typed_code::TypedCode;
 use wacore_binary::OwnedNodeRef;
 use warren_domain::{InstanceState, message::Outbound};
 use warren_ports::{
@@ -75,6 +79,7 @@ pub(super) struct Live<'a> {
     settler: Settler,
     sends: JoinSet<Finished>,
     asks: Asks,
+    pace: Arc<Pace>,
     fetch: Option<BoxFuture<'static, Fetched>>,
     fetch_wanted: bool,
     /// What is being found out about a refusal.
@@ -88,6 +93,7 @@ pub(super) struct Live<'a> {
     /// A clean end that waits for the messages in flight.
     closing: Option<(LiveEnd, Instant)>,
     paired: bool,
+    typed_code: TypedCode,
     opened: Instant,
     /// Whether writes wait for the store.
     store_slow: watched::Receiver<bool>,
@@ -110,6 +116,7 @@ impl<'a> Live<'a> {
             settler: Settler::new(ledger),
             sends: JoinSet::new(),
             asks: Asks::default(),
+            pace: Arc::default(),
             fetch: None,
             fetch_wanted: false,
             inquiry: None,
@@ -120,6 +127,7 @@ impl<'a> Live<'a> {
             online: false,
             closing: None,
             paired: false,
+            typed_code: TypedCode::default(),
             opened: Instant::now(),
             store_slow,
             alarm: Alarm::new(),
@@ -180,7 +188,8 @@ impl<'a> Live<'a> {
             LiveMail::Answered => {}
             LiveMail::Ring => self.fetch_wanted = true,
             LiveMail::Ask(ask, reply) if self.online && self.closing.is_none() => {
-                self.asks.begin(Asker { client: self.link.client.clone() }, ask, reply);
+                let asker = Asker { client: self.link.client.clone(), numbers: self.numbers() };
+                self.asks.begin(asker, ask, reply);
             }
             LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
             LiveMail::Cancel(message, reply) => return self.cancel(message, reply),
@@ -188,6 +197,18 @@ impl<'a> Live<'a> {
             LiveMail::Command(action, reply) => self.begin_closing(LiveEnd::Command(action, reply)),
         }
         None
+    }
+
+    /// Number checks through this connection.
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            client: self.link.client.clone(),
+            shared: self.actor.shared.clone(),
+            owner: self.actor.owner.clone(),
+            tenant: self.actor.instance.tenant,
+            instance: self.actor.instance.id,
+            pace: self.pace.clone(),
+        }
     }
 
     fn begin_closing(&mut self, end: LiveEnd) {

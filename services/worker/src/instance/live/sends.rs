@@ -122,6 +122,7 @@ impl Live<'_> {
             ledger: self.actor.shared.ports.ledger.clone(),
             owner: self.actor.owner.clone(),
             clock: self.actor.shared.ports.clock.clone(),
+            numbers: self.numbers(),
         }
     }
 

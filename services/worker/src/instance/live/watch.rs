@@ -86,6 +86,9 @@ impl Live<'_> {
         if self.actor.intent == Intent::Pair && Instant::now() > self.actor.pairing.deadline {
             return Some(LiveEnd::Ended(Ending::CodesExhausted));
         }
+        if self.typed_code.is_over() && !self.paired {
+            return Some(LiveEnd::Ended(Ending::CodesExhausted));
+        }
         // A long backlog takes its time, but then something is heard all the while.
         let login = self.actor.intent == Intent::Online && !self.online && self.opened.elapsed() > LOGIN_DEADLINE;
         let quiet = login && self.last_heard().unwrap_or_default().after(LOGIN_QUIET) < self.actor.now();
