@@ -1,6 +1,7 @@
 //! The hot writes: the fence, whose instance it is, then the operation.
 
 mod instance;
+mod members;
 mod message;
 mod session;
 
@@ -57,6 +58,8 @@ pub(crate) fn apply(tx: &mut Tx<'_>, write: &Write) -> Result<Outcome> {
         ),
         Op::Fail { message, reason, at } => message::fail(tx, subject, *message, *reason, *at),
         Op::Receipt(target) => message::receipt(tx, subject, target),
+        Op::Audience { message, members } => members::audience(tx, subject, *message, members),
+        Op::MemberReceipt { target, member } => members::receipt(tx, subject, target, member),
         Op::Receive(inbound) => message::receive(tx, subject, inbound),
         Op::Append(event) => append(tx, subject, event),
         Op::Barrier => Ok(Outcome::Done),
@@ -99,6 +102,8 @@ pub(crate) fn bytes(op: &Op) -> usize {
         Op::Mark { keys, .. } | Op::Delete { keys, .. } => keys.len() * 64,
         Op::Claim { stanza, .. } => stanza.len() + ROW,
         Op::Receipt(target) => target.whatsapp_ids.len() * ROW,
+        Op::MemberReceipt { target, .. } => target.whatsapp_ids.len() * ROW,
+        Op::Audience { members, .. } => members.len() * 128,
         Op::Receive(_) => 4 * ROW,
         _ => ROW,
     }

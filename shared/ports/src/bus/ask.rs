@@ -1,6 +1,10 @@
 //! What the owner asks of WhatsApp in the caller's name while it waits: everything that is no message and no change of the
 //! instance itself. Needs a connection. Not repeated by itself: an ask whose connection ended has an unknown outcome.
 
+mod groups;
+
+pub use groups::{GroupAnswer, GroupAsk, GroupPatch, MemberAction};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -10,6 +14,8 @@ use std::fmt;
 pub enum Ask {
     /// Of a chat.
     Chat(ChatAsk),
+    /// About groups.
+    Groups(GroupAsk),
 }
 
 /// What came of an ask that was carried out.
@@ -18,6 +24,8 @@ pub enum Ask {
 pub enum Answer {
     /// It was done; there is nothing to tell.
     Done,
+    /// About groups.
+    Groups(GroupAnswer),
 }
 
 /// What can be asked of a chat.

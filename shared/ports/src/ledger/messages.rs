@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use warren_domain::{
     Delivery, Direction, InstanceId, Message, MessageId, MessageStatus, Result, TenantId, Timestamp,
+    group::MemberReceipt,
     message::{Content, Outbound, Quoted},
 };
 
@@ -103,6 +104,10 @@ pub trait Messages: Send + Sync {
         before: Option<MessageId>,
         limit: u32,
     ) -> Result<Vec<Message>>;
+
+    /// Who a message of the tenant's goes to in its group, as far as it was said ([`super::Op::Audience`]), with what each
+    /// did with it, by address; empty for every other message, and for an unknown one. At most 2,048.
+    async fn member_receipts(&self, tenant: TenantId, id: MessageId) -> Result<Vec<MemberReceipt>>;
 
     /// For the owner: up to `limit` open messages of each of these instances, in the order of their queues, those that
     /// were `handed` included.
