@@ -26,6 +26,7 @@ fn routed() -> OpenApiRouter<App> {
         .merge(instances())
         .merge(messages())
         .merge(chats())
+        .merge(groups())
         .merge(events())
 }
 
@@ -73,11 +74,28 @@ fn messages() -> OpenApiRouter<App> {
         )
         .route("/v1/messages/{message}/reactions", post(v1::messages::about::react))
         .routes(routes!(v1::messages::seen::read))
+        .routes(routes!(v1::messages::receipts::list))
 }
 
 /// Chats: what the others see this account doing.
 fn chats() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(v1::chats::activity::show))
+}
+
+/// Groups, and who is in them.
+fn groups() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(v1::groups::list::list, v1::groups::create::create))
+        .routes(routes!(v1::groups::invites::join))
+        .routes(routes!(v1::groups::invites::preview))
+        .routes(routes!(v1::groups::one::read, v1::groups::one::change))
+        .routes(routes!(v1::groups::members::add))
+        .routes(routes!(v1::groups::members::remove))
+        .routes(routes!(v1::groups::members::promote))
+        .routes(routes!(v1::groups::members::demote))
+        .routes(routes!(v1::groups::leave::leave))
+        .routes(routes!(v1::groups::invites::show))
+        .routes(routes!(v1::groups::invites::revoke))
 }
 
 /// The log of what happened.

@@ -52,8 +52,7 @@ impl Recipient {
     }
 
     fn group(user: &str) -> Result<Self> {
-        let is_number =
-            |part: &str| GROUP_DIGITS.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = |part: &str| GROUP_DIGITS.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
         let is_group = match user.split_once('-') {
             Some((maker, made)) => is_number(maker) && is_number(made),
             None => is_number(user),

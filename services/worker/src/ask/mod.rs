@@ -2,6 +2,7 @@
 //! number and time.
 
 mod chats;
+mod groups;
 
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -23,6 +24,7 @@ impl Asker {
     async fn carry_out(&self, ask: Ask) -> Result<Answer, Refusal> {
         match ask {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
+            Ask::Groups(ask) => groups::carry_out(self, ask).await,
         }
     }
 }

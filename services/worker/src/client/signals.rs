@@ -3,6 +3,7 @@
 //! An inline handler on the library's event bus, into a bounded queue: the library's own delivery modes either drop acks or
 //! grow without bound.
 
+use super::groups::{self, GroupSignal};
 use std::{
     sync::{
         Arc,
@@ -15,8 +16,8 @@ use wacore::types::{
     events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind, InboundMessage, MessageBatch},
     presence::ReceiptType,
 };
-use wacore_binary::Jid;
-use warren_domain::{MessageStatus, Timestamp};
+use wacore_binary::{Jid, JidExt as _};
+use warren_domain::{MessageStatus, Timestamp, group::Member};
 
 /// Why the account was logged out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) struct ReceiptSignal {
     pub(crate) status: MessageStatus,
     /// When, if that was while this instance was away; else it is now.
     pub(crate) at: Option<Timestamp>,
+    /// Who sent it, in a group.
+    pub(crate) member: Option<Member>,
 }
 
 /// What an instance acts on.
@@ -57,6 +60,8 @@ pub(crate) enum Signal {
     Receipt(ReceiptSignal),
     /// A message that could not be read.
     Undecryptable { id: String, chat: String, sender: String },
+    /// Something happened to a group.
+    Group(Box<GroupSignal>),
     /// The account's own name changed.
     PushName(String),
     /// Another connection of this device took over.
@@ -129,6 +134,7 @@ impl EventHandler for Signals {
             EventKind::ServerAck,
             EventKind::UndecryptableMessage,
             EventKind::Messages,
+            EventKind::GroupUpdate,
             EventKind::SelfPushNameUpdated,
             EventKind::OfflineSyncCompleted,
             EventKind::StreamReplaced,
@@ -159,6 +165,7 @@ fn read(event: &Event) -> Option<Signal> {
             chat: message.info.source.chat.to_string(),
             sender: message.info.source.sender.to_string(),
         },
+        Event::GroupUpdate(update) => Signal::Group(Box::new(GroupSignal::read(update)?)),
         Event::SelfPushNameUpdated(update) => Signal::PushName(update.new_name.clone()),
         Event::StreamReplaced(_) => Signal::Replaced,
         Event::LoggedOut(logout) => Signal::LoggedOut(match logout.reason {
@@ -189,5 +196,7 @@ fn read_receipt(receipt: &wacore::types::events::Receipt) -> Option<ReceiptSigna
     };
     // WhatsApp's own time has whole seconds: good enough only where the receipt waited for us.
     let at = receipt.offline.then(|| Timestamp::from_millis(receipt.timestamp.timestamp_millis()));
-    Some(ReceiptSignal { ids: receipt.message_ids.clone(), status, at })
+    let source = &receipt.source;
+    let member = source.chat.is_group().then(|| groups::member(&source.sender, source.sender_alt.as_ref(), None));
+    Some(ReceiptSignal { ids: receipt.message_ids.clone(), status, at, member })
 }

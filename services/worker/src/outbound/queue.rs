@@ -19,6 +19,8 @@ pub(crate) struct InFlight {
     pub(crate) written: Option<Instant>,
     /// Whether this is a repeated copy: a refusal of it may only mean that it is stale.
     pub(crate) repeated: bool,
+    /// Whether it was encrypted anew, from what WhatsApp told of its recipients just now.
+    pub(crate) anew: bool,
 }
 
 /// The queue.
@@ -91,6 +93,7 @@ impl Queue {
                 chat: message.chat.clone(),
                 written: None,
                 repeated: matches!(next.step, Step::Resend),
+                anew: matches!(next.step, Step::EncryptAnew),
             };
             self.in_flight.insert(message.whatsapp_id.clone(), entry);
         }

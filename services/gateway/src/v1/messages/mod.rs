@@ -1,11 +1,12 @@
 //! Messages, sent and received: one kind of resource.
 
 pub(crate) mod about;
-mod checks;
+pub(crate) mod checks;
 mod draft;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod read;
+pub(crate) mod receipts;
 pub(crate) mod seen;
 pub(crate) mod send;
 mod settled;
