@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod credentials;
+mod groups;
 mod hostile_http;
 mod idempotency;
 mod instances;

@@ -10,6 +10,9 @@ mod clean_stop;
 mod contents;
 #[cfg(feature = "fault-injection")]
 mod faults;
+#[cfg(feature = "fault-injection")]
+mod group_faults;
+mod groups;
 mod history;
 mod inputs;
 mod main_path;
