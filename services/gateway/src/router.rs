@@ -6,7 +6,7 @@ use crate::{
     openapi::Document,
     request,
     state::App,
-    v1::{chats, events, health, instances, keys, messages, pairing, tenants},
+    v1::{chats, contacts, events, groups, health, instances, keys, messages, pairing, tenants},
 };
 use axum::{Router, middleware};
 use utoipa::{OpenApi as _, openapi::OpenApi};
@@ -32,6 +32,7 @@ fn routed() -> OpenApiRouter<App> {
         .merge(messages())
         .merge(chats())
         .merge(contacts())
+        .merge(groups())
         .merge(events())
 }
 
@@ -78,6 +79,7 @@ fn messages() -> OpenApiRouter<App> {
         .routes(routes!(messages::read::handler, messages::about::edit, messages::about::take_back))
         .routes(routes!(messages::about::react))
         .routes(routes!(messages::seen::read))
+        .routes(routes!(messages::receipts::list))
 }
 
 /// Chats: what the others see this account doing.
@@ -88,13 +90,29 @@ fn chats() -> OpenApiRouter<App> {
 /// People, and what the account shows of itself.
 fn contacts() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(v1::contacts::check::check))
-        .routes(routes!(v1::contacts::card::read))
-        .routes(routes!(v1::contacts::card::addresses))
-        .routes(routes!(v1::contacts::picture::read))
-        .routes(routes!(v1::contacts::presence::subscribe))
-        .routes(routes!(v1::contacts::presence::show))
-        .routes(routes!(v1::contacts::profile::update))
+        .routes(routes!(contacts::check::check))
+        .routes(routes!(contacts::card::read))
+        .routes(routes!(contacts::card::addresses))
+        .routes(routes!(contacts::picture::read))
+        .routes(routes!(contacts::presence::subscribe))
+        .routes(routes!(contacts::presence::show))
+        .routes(routes!(contacts::profile::update))
+}
+
+/// Groups, and who is in them.
+fn groups() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(groups::list::list, groups::create::create))
+        .routes(routes!(groups::invites::join))
+        .routes(routes!(groups::invites::preview))
+        .routes(routes!(groups::one::read, groups::one::change))
+        .routes(routes!(groups::members::add))
+        .routes(routes!(groups::members::remove))
+        .routes(routes!(groups::members::promote))
+        .routes(routes!(groups::members::demote))
+        .routes(routes!(groups::leave::leave))
+        .routes(routes!(groups::invites::show))
+        .routes(routes!(groups::invites::revoke))
 }
 
 /// The log of what happened.

@@ -1,5 +1,6 @@
 //! Events: what happened, in the order in which it happened to each instance.
 
+use crate::group::GroupUpdate;
 use crate::message::{Content, Message, MessageStatus};
 use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, Person, Restriction, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -284,6 +285,12 @@ impl NewEvent {
         let mut data = object(json!({"from": contact}));
         data.extend(change);
         Self::new(EventType::ContactUpdated, at, data)
+    }
+
+    /// The event of something that happened to a group.
+    #[must_use]
+    pub fn group_updated(update: &GroupUpdate, at: Timestamp) -> Self {
+        Self::new(EventType::GroupUpdated, at, object(json!(update)))
     }
 
     /// The event of a new status of an outbound message.

@@ -5,6 +5,7 @@
 pub mod content;
 pub mod error;
 pub mod event;
+pub mod group;
 pub mod id;
 pub mod instance;
 pub mod key;

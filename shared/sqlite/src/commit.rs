@@ -1,6 +1,7 @@
 //! The hot writes: the fence, whose instance it is, then the operation.
 
 mod instance;
+mod members;
 mod message;
 mod session;
 
@@ -59,6 +60,8 @@ pub(crate) fn apply(tx: &mut Tx<'_>, write: &Write) -> Result<Outcome> {
         Op::Cancel { message, at } => message::cancel(tx, subject, *message, *at),
         Op::SetRestriction { restriction, at } => instance::set_restriction(tx, subject, restriction.as_ref(), *at),
         Op::Receipt(target) => message::receipt(tx, subject, target),
+        Op::Audience { message, members } => members::audience(tx, subject, *message, members),
+        Op::MemberReceipt { target, member } => members::receipt(tx, subject, target, member),
         Op::Receive(inbound) => message::receive(tx, subject, inbound),
         Op::KeepNumbers { checks, at } => crate::numbers::keep(tx, subject, checks, *at),
         Op::Append(event) => append(tx, subject, event),
@@ -102,6 +105,8 @@ pub(crate) fn bytes(op: &Op) -> usize {
         Op::Mark { keys, .. } | Op::Delete { keys, .. } => keys.len() * 64,
         Op::Claim { stanza, .. } => stanza.len() + ROW,
         Op::Receipt(target) => target.whatsapp_ids.len() * ROW,
+        Op::MemberReceipt { target, .. } => target.whatsapp_ids.len() * ROW,
+        Op::Audience { members, .. } => members.len() * 128,
         Op::Receive(_) => 4 * ROW,
         Op::KeepNumbers { checks, .. } => checks.len() * ROW,
         _ => ROW,

@@ -8,6 +8,7 @@ use crate::rows::{self, direction_number, message_columns, outbound_columns};
 use crate::{Sqlite, accept, queue};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
+use warren_domain::group::{Member, MemberReceipt};
 use warren_domain::message::Outbound;
 use warren_domain::{InstanceId, Message, MessageId, MessageStatus, Result, Shard, TenantId, Timestamp};
 use warren_ports::ledger::{Accepted, Acquaintance, MessageFilter, Messages, NewMessage, Released};
@@ -86,6 +87,27 @@ impl Messages for Sqlite {
                     ],
                     rows::message,
                 )?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn member_receipts(&self, tenant: TenantId, id: MessageId) -> Result<Vec<MemberReceipt>> {
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT jid, pn, lid, m.delivered_at, m.read_at, m.played_at FROM message_members m
+                 WHERE m.queue_order = (SELECT queue_order FROM messages WHERE id = ?1 AND tenant_id = ?2) ORDER BY jid",
+            )?;
+            let found = statement
+                .query_map(params![id.as_bytes(), tenant.as_bytes()], |row| {
+                    Ok(MemberReceipt {
+                        member: Member { jid: row.get(0)?, pn: row.get(1)?, lid: row.get(2)? },
+                        delivered_at: rows::maybe_time(row, 3)?,
+                        read_at: rows::maybe_time(row, 4)?,
+                        played_at: rows::maybe_time(row, 5)?,
+                    })
+                })?
                 .collect::<rusqlite::Result<_>>()?;
             Ok(found)
         })

@@ -12,6 +12,7 @@ const APPLICATION_ID: i32 = 0x5752_524e;
 const ALL: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
     (2, "events_without_seq_index", include_str!("../../../migrations/sqlite/0002_events_without_seq_index.sql")),
+    (4, "message_members", include_str!("../../../migrations/sqlite/0004_message_members.sql")),
     (5, "numbers_and_connections", include_str!("../../../migrations/sqlite/0005_numbers_and_connections.sql")),
     (6, "queue", include_str!("../../../migrations/sqlite/0006_queue.sql")),
 ];

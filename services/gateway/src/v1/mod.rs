@@ -3,6 +3,7 @@
 pub(crate) mod chats;
 pub(crate) mod contacts;
 pub(crate) mod events;
+pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod keys;

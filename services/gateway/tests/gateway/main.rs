@@ -4,6 +4,7 @@
 mod bad_input;
 mod credentials;
 mod docs;
+mod groups;
 mod hostile_http;
 mod idempotency;
 mod instances;

@@ -11,6 +11,9 @@ mod contacts;
 mod contents;
 #[cfg(feature = "fault-injection")]
 mod faults;
+#[cfg(feature = "fault-injection")]
+mod group_faults;
+mod groups;
 mod history;
 mod inputs;
 mod main_path;

@@ -3,6 +3,7 @@
 
 mod chats;
 mod contacts;
+mod groups;
 
 use crate::numbers::Numbers;
 
@@ -28,6 +29,7 @@ impl Asker {
         match ask {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
             Ask::Contacts(ask) => contacts::carry_out(self, ask).await,
+            Ask::Groups(ask) => groups::carry_out(self, ask).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! socket ends the client, and the next one is built from the ledger.
 
 mod content;
+pub(crate) mod groups;
 mod http;
 mod inbound;
 mod recovery;

@@ -3,6 +3,7 @@
 //! An inline handler on the library's event bus, into a bounded queue: the library's own delivery modes either drop acks or
 //! grow without bound.
 
+use super::groups::{self, GroupSignal};
 use std::{
     sync::{
         Arc,
@@ -15,8 +16,8 @@ use wacore::types::{
     events::{ConnectFailureReason, Event, EventHandler, EventInterest, EventKind, InboundMessage, MessageBatch},
     presence::{ChatPresence, ChatPresenceMedia, ReceiptType},
 };
-use wacore_binary::{Jid, Server};
-use warren_domain::{MessageStatus, Person, Timestamp};
+use wacore_binary::{Jid, JidExt as _, Server};
+use warren_domain::{MessageStatus, Person, Timestamp, group::Member};
 use whatsapp_rust::pair_code::PairCodeRejection;
 
 /// Why the account was logged out.
@@ -35,6 +36,8 @@ pub(crate) struct ReceiptSignal {
     pub(crate) status: MessageStatus,
     /// When, if that was while this instance was away; else it is now.
     pub(crate) at: Option<Timestamp>,
+    /// Who sent it, in a group.
+    pub(crate) member: Option<Member>,
 }
 
 /// What an instance acts on.
@@ -64,6 +67,8 @@ pub(crate) enum Signal {
     Receipt(ReceiptSignal),
     /// A message that could not be read.
     Undecryptable { id: String, chat: String, sender: String },
+    /// Something happened to a group.
+    Group(Box<GroupSignal>),
     /// The account's own name changed.
     PushName(String),
     /// What a contact shows of itself changed.
@@ -184,6 +189,7 @@ impl EventHandler for Signals {
             EventKind::ServerAck,
             EventKind::UndecryptableMessage,
             EventKind::Messages,
+            EventKind::GroupUpdate,
             EventKind::SelfPushNameUpdated,
             EventKind::OfflineSyncCompleted,
             EventKind::StreamReplaced,
@@ -227,6 +233,7 @@ fn read(event: &Event) -> Option<Signal> {
             at: Timestamp::from_millis(update.timestamp.timestamp_millis()),
             change: ContactChange::About(update.status.clone()),
         }),
+        Event::GroupUpdate(update) => Signal::Group(Box::new(GroupSignal::read(update)?)),
         Event::SelfPushNameUpdated(update) => Signal::PushName(update.new_name.clone()),
         Event::StreamReplaced(_) => Signal::Replaced,
         Event::LoggedOut(logout) => Signal::LoggedOut(match logout.reason {
@@ -290,5 +297,7 @@ fn read_receipt(receipt: &wacore::types::events::Receipt) -> Option<ReceiptSigna
     };
     // WhatsApp's own time has whole seconds: good enough only where the receipt waited for us.
     let at = receipt.offline.then(|| Timestamp::from_millis(receipt.timestamp.timestamp_millis()));
-    Some(ReceiptSignal { ids: receipt.message_ids.clone(), status, at })
+    let source = &receipt.source;
+    let member = source.chat.is_group().then(|| groups::member(&source.sender, source.sender_alt.as_ref(), None));
+    Some(ReceiptSignal { ids: receipt.message_ids.clone(), status, at, member })
 }

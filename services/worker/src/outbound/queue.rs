@@ -26,6 +26,8 @@ pub(crate) struct InFlight {
     pub(crate) repeated: bool,
     /// Whether it is the first message to somebody, as far as is known.
     pub(crate) to_stranger: bool,
+    /// Whether it was encrypted anew, from what WhatsApp told of its recipients just now.
+    pub(crate) anew: bool,
 }
 
 /// A row in its chat.
@@ -213,6 +215,7 @@ impl Queue {
             written: None,
             repeated: matches!(next.step, Step::Resend),
             to_stranger: self.strangers.contains(&message.chat),
+            anew: matches!(next.step, Step::EncryptAnew),
         };
         self.in_flight.insert(message.whatsapp_id.clone(), entry);
     }

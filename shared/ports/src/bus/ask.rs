@@ -1,6 +1,10 @@
 //! What the owner asks of WhatsApp in the caller's name while it waits: everything that is no message and no change of the
 //! instance itself. Needs a connection. Not repeated by itself: an ask whose connection ended has an unknown outcome.
 
+mod groups;
+
+pub use groups::{GroupAnswer, GroupAsk, GroupPatch, MemberAction};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,6 +21,8 @@ pub enum Ask {
     Chat(ChatAsk),
     /// Of people, and of the account itself.
     Contacts(ContactAsk),
+    /// About groups.
+    Groups(GroupAsk),
 }
 
 /// What came of an ask that was carried out.
@@ -33,6 +39,8 @@ pub enum Answer {
     Names(Names),
     /// A contact's picture; `None`: it has none, or does not show it to this account.
     Picture(Option<Picture>),
+    /// About groups.
+    Groups(GroupAnswer),
 }
 
 /// What can be asked of a chat.

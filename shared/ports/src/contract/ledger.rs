@@ -7,6 +7,7 @@ pub mod events;
 pub mod idempotency;
 pub mod instances;
 pub mod maintenance;
+pub mod members;
 pub mod messages;
 pub mod movement;
 pub mod numbers;
@@ -279,6 +280,10 @@ macro_rules! ledger_contract {
             a_claim_keeps_the_first_stanza, a_claim_needs_an_open_message, a_higher_epoch_claims_again,
             receipts_only_raise, a_receipt_names_many_messages, a_failed_message_stays_failed, the_truth_may_come_late,
             an_inbound_message_is_committed_once, forgetting_a_session_ends_what_is_open,
+        ]);
+        $crate::ledger_contract!(@suite members, $make, [
+            the_weakest_member_decides, a_member_is_known_by_either_name, an_audience_is_replaced_while_the_message_is_open,
+            a_person_is_no_group,
         ]);
         $crate::ledger_contract!(@suite sessions, $make, [
             records_are_replaced_by_key, records_are_found_by_prefix, the_last_record_is_found, marks_are_set_and_expire,

@@ -4,7 +4,7 @@ use super::{Record, RecordKind};
 use async_trait::async_trait;
 use warren_domain::{
     Error, FailureReason, Fence, Health, InstanceId, InstanceState, Message, MessageId, MessageStatus, Restriction,
-    TenantId, Timestamp, event::NewEvent, instance::Account, number::NumberCheck,
+    TenantId, Timestamp, event::NewEvent, group::Member, instance::Account, number::NumberCheck,
 };
 
 /// One write by an owner. Atomic: all of it or nothing.
@@ -146,6 +146,24 @@ pub enum Op {
     /// none rose (unknown ids, or already there). A failed message stays failed, except that one failed with
     /// `outcome_unknown` is raised too: the truth came late.
     Receipt(ReceiptTarget),
+    /// Says who a message to a group goes to: who is in the group now, the account itself left out. Replaces what was said
+    /// before, except that whoever has a receipt stays. Committed before the [`Op::Claim`] of the same stanza.
+    /// `NoChange` if the message is not open, or goes to no group. At most 2,048 members.
+    Audience {
+        /// Which message.
+        message: MessageId,
+        /// Who it goes to.
+        members: Vec<Member>,
+    },
+    /// A receipt of one person for messages to a group: noted with that person, if it is one of the message's audience,
+    /// and the message is raised as [`Op::Receipt`] does, as far as the weakest of its audience is, but to `Sent` at
+    /// least. `NoChange` if nothing new was told. A message whose audience was never said is raised to `Sent` only.
+    MemberReceipt {
+        /// Of what, and what was reached.
+        target: ReceiptTarget,
+        /// By whom.
+        member: Member,
+    },
     /// Commits an inbound message and its event. `NoChange` if one with its identity is committed.
     Receive(Box<Inbound>),
     /// Keeps what WhatsApp said of numbers, for the tenant; what was kept of them before is replaced.

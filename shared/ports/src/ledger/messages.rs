@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use warren_domain::{
     Delivery, Direction, InstanceId, Message, MessageId, MessageStatus, Result, TenantId, Timestamp,
+    group::MemberReceipt,
     message::{Content, Outbound, Quoted},
 };
 
@@ -128,6 +129,10 @@ pub trait Messages: Send + Sync {
         before: Option<MessageId>,
         limit: u32,
     ) -> Result<Vec<Message>>;
+
+    /// Who a message of the tenant's goes to in its group, as far as it was said ([`super::Op::Audience`]), with what each
+    /// did with it, by address; empty for every other message, and for an unknown one. At most 2,048.
+    async fn member_receipts(&self, tenant: TenantId, id: MessageId) -> Result<Vec<MemberReceipt>>;
 
     /// For the owner: of each of these instances, all messages that were `handed`, then up to `limit` that are `queued` and
     /// not held; both in the order in which they were accepted.

@@ -85,8 +85,8 @@ fn end(
 }
 
 /// An outbound message that a receipt may raise.
-struct Raisable {
-    tracked: Tracked,
+pub(super) struct Raisable {
+    pub(super) tracked: Tracked,
     status: MessageStatus,
     reason: Option<String>,
 }
@@ -102,26 +102,48 @@ impl Raisable {
 }
 
 pub(super) fn receipt(tx: &Tx<'_>, subject: Subject, target: &ReceiptTarget) -> Result<Outcome> {
-    if target.whatsapp_ids.len() > RECEIPT_IDS {
-        return Ok(refused("receipt_too_large", "A receipt names at most 1,000 messages."));
-    }
-    if raise_statement(target.status).is_none() {
-        return Ok(refused("receipt_status", "A receipt says sent, delivered, read or played."));
+    if let Some(refused) = refused_receipt(target) {
+        return Ok(refused);
     }
     let mut rows = 0;
     for whatsapp_id in &target.whatsapp_ids {
-        for mut message in raisable(tx, subject, whatsapp_id)?.into_iter().filter(|found| found.rises_to(target.status)) {
-            // A receipt that overtook another, or the server's ack, proves that the message got that far too.
-            for step in CLIMB.into_iter().filter(|step| step.rank() <= target.status.rank()) {
-                if message.rises_to(step) {
-                    raise(tx, subject, &message, step, target.at)?;
-                    message.status = step;
-                }
-            }
-            rows += 1;
+        for message in raisable(tx, subject, whatsapp_id)? {
+            rows += usize::from(climb(tx, subject, message, target.status, target.at)?);
         }
     }
     Ok(changed(rows))
+}
+
+/// The refusal of a receipt that is none.
+pub(super) fn refused_receipt(target: &ReceiptTarget) -> Option<Outcome> {
+    if target.whatsapp_ids.len() > RECEIPT_IDS {
+        return Some(refused("receipt_too_large", "A receipt names at most 1,000 messages."));
+    }
+    if raise_statement(target.status).is_none() {
+        return Some(refused("receipt_status", "A receipt says sent, delivered, read or played."));
+    }
+    None
+}
+
+/// Raises a message step by step up to a status; whether it rose. A receipt that overtook another, or the server's ack,
+/// proves that the message got that far too.
+pub(super) fn climb(
+    tx: &Tx<'_>,
+    subject: Subject,
+    mut message: Raisable,
+    status: MessageStatus,
+    at: Timestamp,
+) -> Result<bool> {
+    if !message.rises_to(status) {
+        return Ok(false);
+    }
+    for step in CLIMB.into_iter().filter(|step| step.rank() <= status.rank()) {
+        if message.rises_to(step) {
+            raise(tx, subject, &message, step, at)?;
+            message.status = step;
+        }
+    }
+    Ok(true)
 }
 
 /// Raises one message to a status, with its event.
@@ -162,7 +184,7 @@ const fn raise_statement(status: MessageStatus) -> Option<&'static str> {
     }
 }
 
-fn raisable(tx: &Tx<'_>, subject: Subject, whatsapp_id: &str) -> Result<Vec<Raisable>> {
+pub(super) fn raisable(tx: &Tx<'_>, subject: Subject, whatsapp_id: &str) -> Result<Vec<Raisable>> {
     tx.conn
         .prepare_cached(
             "SELECT queue_order, id, chat, status, reason FROM messages INDEXED BY messages_outbound

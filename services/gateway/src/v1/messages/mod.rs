@@ -3,11 +3,12 @@
 pub(crate) mod about;
 pub(crate) mod batch;
 mod cancel;
-mod checks;
+pub(crate) mod checks;
 mod draft;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod read;
+pub(crate) mod receipts;
 pub(crate) mod seen;
 pub(crate) mod send;
 mod settled;

@@ -2,11 +2,12 @@
 
 use super::{Live, LiveEnd, Round};
 use crate::{
-    client::Signal,
+    client::{Signal, groups::GroupSignal},
     instance::{actor::Intent, policy::Ending},
 };
 use std::sync::Arc;
 use wacore_binary::{Jid, OwnedNodeRef};
+use warren_domain::event::NewEvent;
 use warren_ports::ledger::Op;
 use whatsapp_rust::NodeFilter;
 
@@ -33,6 +34,7 @@ impl Live<'_> {
             Signal::Ack { id, error } => return self.acked(id, error),
             Signal::Receipt(receipt) => return self.receipt(receipt),
             Signal::Undecryptable { id, chat, sender } => return self.undecryptable(&id, &chat, &sender),
+            Signal::Group(signal) => return self.group_updated(*signal),
             Signal::PushName(name) => {
                 if let Some(mut account) = self.actor.instance.account.clone() {
                     account.push_name = Some(name);
@@ -83,9 +85,22 @@ impl Live<'_> {
                 Signal::Undecryptable { id, chat, sender } => {
                     self.undecryptable(&id, &chat, &sender);
                 }
+                // The library acknowledged it to the server already.
+                Signal::Group(signal) => {
+                    self.group_updated(*signal);
+                }
                 _ => {}
             }
         }
+    }
+
+    fn group_updated(&mut self, signal: GroupSignal) -> Round {
+        let account = self.actor.instance.account.as_ref();
+        let names = account.into_iter().flat_map(|account| [Some(&account.jid), account.lid.as_ref()]).flatten();
+        let own: Vec<_> = names.filter_map(|name| name.parse::<Jid>().ok()).map(|jid| jid.to_non_ad().to_string()).collect();
+        let at = self.actor.now();
+        let events = signal.updates(&own).into_iter().map(|update| NewEvent::group_updated(&update, at));
+        events.collect::<Vec<_>>().into_iter().find_map(|event| self.settle(Op::Append(event), None, None))
     }
 
     /// The phone scanned the code. The keys are stored before anybody is told; then the server restarts the stream.

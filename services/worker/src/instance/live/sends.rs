@@ -148,7 +148,7 @@ impl Live<'_> {
                 self.queue.retry_later(id, RETRY_PAUSE, finished.replaced_stanza);
                 None
             }
-            Sent::NotSent(NotSent::Unsupported) => self.fail(&finished.row, FailureReason::Rejected),
+            Sent::NotSent(NotSent::Unsupported | NotSent::Refused) => self.fail(&finished.row, FailureReason::Rejected),
             Sent::NotSent(NotSent::Unreachable) if finished.row.attempt + 1 >= ATTEMPTS => {
                 self.fail(&finished.row, FailureReason::NotOnWhatsapp)
             }

@@ -28,7 +28,9 @@ impl Live<'_> {
                     self.actor.shared.metrics.send_seconds.with_label_values(&["ack"]).observe(took.as_secs_f64());
                     self.actor.instance.health.rtt_ms = u32::try_from(took.as_millis()).ok();
                 }
-                (Some(entry.message), entry.repeated)
+                // What is known of a group may have aged as a stored stanza does: members are addressed otherwise now.
+                let aged = error.as_deref() == Some("421") && !entry.anew;
+                (Some(entry.message), entry.repeated || aged)
             }
             None => (None, false),
         };
@@ -75,7 +77,11 @@ impl Live<'_> {
         let message = frees.as_ref().and_then(|id| self.queue.in_flight(id)).map(|entry| entry.message);
         let at = receipt.at.unwrap_or_else(|| self.actor.now());
         let target = ReceiptTarget { whatsapp_ids: receipt.ids, status: receipt.status, at };
-        self.settle(Op::Receipt(target), frees, message)
+        let op = match receipt.member {
+            Some(member) => Op::MemberReceipt { target, member },
+            None => Op::Receipt(target),
+        };
+        self.settle(op, frees, message)
     }
 
     pub(super) fn undecryptable(&mut self, id: &str, chat: &str, sender: &str) -> Round {
