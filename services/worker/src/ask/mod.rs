@@ -5,7 +5,7 @@ mod chats;
 
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet};
-use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply};
+use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply, ask::MediaAsk};
 use whatsapp_rust::Client;
 
 /// Asks of one instance that run at once.
@@ -23,6 +23,9 @@ impl Asker {
     async fn carry_out(&self, ask: Ask) -> Result<Answer, Refusal> {
         match ask {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
+            Ask::Media(MediaAsk::Fetch { .. }) => {
+                Err(Refusal::conflict("not_fetchable", "This version does not fetch files that came with messages."))
+            }
         }
     }
 }
