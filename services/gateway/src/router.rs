@@ -6,7 +6,7 @@ use crate::{
     openapi::Document,
     request,
     state::App,
-    v1::{chats, contacts, events, groups, health, instances, keys, messages, pairing, tenants},
+    v1::{chats, contacts, events, groups, health, instances, keys, media, messages, pairing, tenants},
 };
 use axum::{Router, middleware};
 use utoipa::{OpenApi as _, openapi::OpenApi};
@@ -33,6 +33,7 @@ fn routed() -> OpenApiRouter<App> {
         .merge(chats())
         .merge(contacts())
         .merge(groups())
+        .merge(media())
         .merge(events())
 }
 
@@ -113,6 +114,16 @@ fn groups() -> OpenApiRouter<App> {
         .routes(routes!(groups::leave::leave))
         .routes(routes!(groups::invites::show))
         .routes(routes!(groups::invites::revoke))
+}
+
+/// Files of messages.
+fn media() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(media::upload::handler))
+        .routes(routes!(media::download::by_key, media::delete::handler))
+        .routes(routes!(media::download::by_link))
+        .routes(routes!(media::info::handler))
+        .routes(routes!(media::links::handler))
 }
 
 /// The log of what happened.

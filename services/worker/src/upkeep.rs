@@ -2,10 +2,11 @@
 
 use crate::{session::SLOW, shared::Shared};
 use std::{sync::Arc, time::Duration};
-use warren_domain::{ErrorKind, Shard};
+use warren_domain::{ErrorKind, Result, Shard};
 use warren_ports::{
     bus::{Ring, Topic},
     ledger::Retention,
+    objects::ObjectName,
 };
 use warren_runtime::Lifecycle;
 
@@ -17,6 +18,9 @@ const SCHEDULE_EVERY: Duration = Duration::from_secs(1);
 /// Between two batches everybody else gets a turn.
 const SCHEDULE_SOONEST: Duration = Duration::from_millis(20);
 const EXPIRY_EVERY: Duration = Duration::from_secs(1);
+const FILES_EVERY: Duration = Duration::from_secs(5);
+/// Files deleted in one round: each is a request where files are in object storage.
+const FILES_BATCH: u32 = 100;
 const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Starts the upkeep of this worker. Retention is done by the owner of the first shard, so that in a cluster one does it.
@@ -25,6 +29,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) {
     lifecycle.spawn_background("retention", retention(shared.clone()));
     lifecycle.spawn_background("schedule", schedule(shared.clone()));
     lifecycle.spawn_background("expiry", expiry(shared.clone()));
+    lifecycle.spawn_background("files", files(shared.clone()));
 }
 
 async fn watch_store(shared: Arc<Shared>) {
@@ -103,4 +108,37 @@ async fn expiry(shared: Arc<Shared>) {
             tracing::warn!(%error, "queued messages could not be expired");
         }
     }
+}
+
+/// Deletes the bytes of files whose time is over.
+async fn files(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(FILES_EVERY).await;
+        while is_first(&shared) {
+            match delete_files(&shared).await {
+                Ok(deleted) if deleted == FILES_BATCH as usize => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "expired files could not be deleted");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// One batch. Bytes first: a file whose bytes could not be deleted is tried again.
+async fn delete_files(shared: &Shared) -> Result<usize> {
+    let ports = &shared.ports;
+    let expired = ports.ledger.expired_media(ports.clock.now(), FILES_BATCH).await?;
+    for (done, (tenant, media)) in expired.iter().enumerate() {
+        if let Err(error) = ports.objects.delete(ObjectName { tenant: *tenant, media: *media }).await {
+            ports.ledger.media_deleted(expired.get(..done).unwrap_or_default()).await?;
+            return Err(error);
+        }
+    }
+    if !expired.is_empty() {
+        ports.ledger.media_deleted(&expired).await?;
+    }
+    Ok(expired.len())
 }

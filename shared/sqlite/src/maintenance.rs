@@ -27,6 +27,7 @@ struct Candidates {
     messages: Vec<i64>,
     keys: Vec<([u8; 16], String, i64)>,
     numbers: numbers::Stale,
+    media: Vec<i64>,
     /// Those of which something can go now.
     deleted: Vec<InstanceId>,
 }
@@ -80,6 +81,13 @@ fn candidates(conn: &Connection, now: Timestamp, retention: &Retention, limit: u
             })?
             .collect::<rusqlite::Result<_>>()?,
         numbers: numbers::stale(conn, now, limit)?,
+        media: conn
+            .prepare_cached(
+                "SELECT rowid FROM media INDEXED BY media_gone WHERE bytes_gone = 1 AND expires_at < ?1
+                 ORDER BY expires_at LIMIT ?2",
+            )?
+            .query_map(params![now.before(messages).as_millis(), limit], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?,
         deleted: conn
             .prepare_cached(
                 "SELECT id FROM instances i INDEXED BY instances_deleted WHERE deleted_at IS NOT NULL
@@ -136,7 +144,11 @@ fn old_messages(conn: &Connection, age: &Age, limit: u32) -> rusqlite::Result<Ve
 fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<Expired> {
     let full = |count: usize| count >= limit as usize;
     let mut expired = Expired {
-        more: full(found.events.len()) || full(found.messages.len()) || full(found.keys.len()) || full(found.deleted.len()),
+        more: full(found.events.len())
+            || full(found.messages.len())
+            || full(found.keys.len())
+            || full(found.media.len())
+            || full(found.deleted.len()),
         ..Expired::default()
     };
     for position in &found.events {
@@ -155,6 +167,10 @@ fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<E
         expired.idempotency += rows(statement.execute(params![tenant, key, stored_at])?);
     }
     expired.more |= full(numbers::remove(tx, &found.numbers)?);
+    for row in &found.media {
+        let mut statement = tx.conn.prepare_cached("DELETE FROM media WHERE rowid = ?1 AND bytes_gone = 1")?;
+        expired.media += rows(statement.execute([row])?);
+    }
     purge(tx, &found.deleted, limit, &mut expired)?;
     Ok(expired)
 }

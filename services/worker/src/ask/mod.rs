@@ -9,7 +9,7 @@ use crate::numbers::Numbers;
 
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet};
-use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply};
+use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply, ask::MediaAsk};
 use whatsapp_rust::Client;
 
 /// Asks of one instance that run at once.
@@ -30,6 +30,9 @@ impl Asker {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
             Ask::Contacts(ask) => contacts::carry_out(self, ask).await,
             Ask::Groups(ask) => groups::carry_out(self, ask).await,
+            Ask::Media(MediaAsk::Fetch { .. }) => {
+                Err(Refusal::conflict("not_fetchable", "This version does not fetch files that came with messages."))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub use groups::{GroupAnswer, GroupAsk, GroupPatch, MemberAction};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use warren_domain::MediaId;
 
 mod contacts;
 
@@ -23,6 +24,8 @@ pub enum Ask {
     Contacts(ContactAsk),
     /// About groups.
     Groups(GroupAsk),
+    /// Of a file.
+    Media(MediaAsk),
 }
 
 /// What came of an ask that was carried out.
@@ -41,6 +44,18 @@ pub enum Answer {
     Picture(Option<Picture>),
     /// About groups.
     Groups(GroupAnswer),
+}
+
+/// What can be asked of a file of the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaAsk {
+    /// Fetches the bytes of a pending file that came from WhatsApp. `Done` once it is not pending any more: whoever asked
+    /// looks at the file. May take longer than other asks, and goes on after the asker's deadline; asking again joins it.
+    Fetch {
+        /// Which file.
+        media: MediaId,
+    },
 }
 
 /// What can be asked of a chat.

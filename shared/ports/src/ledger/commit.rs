@@ -3,8 +3,13 @@
 use super::{Record, RecordKind};
 use async_trait::async_trait;
 use warren_domain::{
-    Error, FailureReason, Fence, Health, InstanceId, InstanceState, Message, MessageId, MessageStatus, Restriction,
-    TenantId, Timestamp, event::NewEvent, group::Member, instance::Account, number::NumberCheck,
+    Error, FailureReason, Fence, Health, InstanceId, InstanceState, MediaId, Message, MessageId, MessageStatus, Restriction,
+    TenantId, Timestamp,
+    event::NewEvent,
+    group::Member,
+    instance::Account,
+    media::{Media, MediaOutcome},
+    number::NumberCheck,
 };
 
 /// One write by an owner. Atomic: all of it or nothing.
@@ -27,6 +32,8 @@ pub struct Inbound {
     pub message: Message,
     /// Its event.
     pub event: NewEvent,
+    /// The pending file that it carries; committed with it, or not at all.
+    pub media: Option<Media>,
 }
 
 /// Which outbound messages a receipt speaks of.
@@ -172,6 +179,24 @@ pub enum Op {
         checks: Vec<NumberCheck>,
         /// When it said so.
         at: Timestamp,
+    },
+    /// Keeps what WhatsApp's media host answered for the file of an outbound message, for as long as the message is kept;
+    /// comes back as [`warren_domain::message::Outbound::upload`]. `NoChange` if the message is not open.
+    SetUpload {
+        /// Which message.
+        message: MessageId,
+        /// What it answered, as only the owner reads it; sealed, because it holds the file's key.
+        upload: Vec<u8>,
+    },
+    /// Says what became of the bytes of a pending file of the instance, with its event; drops its link and source.
+    /// `NoChange` if it is not pending any more, or not there: whoever stored bytes for it removes them.
+    SettleMedia {
+        /// Which file.
+        media: MediaId,
+        /// What became of it.
+        outcome: MediaOutcome,
+        /// The event, if it is one.
+        event: Option<NewEvent>,
     },
     /// Appends an event.
     Append(NewEvent),

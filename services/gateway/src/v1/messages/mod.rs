@@ -1,6 +1,7 @@
 //! Messages, sent and received: one kind of resource.
 
 pub(crate) mod about;
+mod attachment;
 pub(crate) mod batch;
 mod cancel;
 pub(crate) mod checks;

@@ -1,6 +1,7 @@
 //! `POST /v1/instances/{instance}/messages`, `POST /v1/senders/{phone}/messages`
 //! `{to, type, <type>, reply_to?, delivery?, expires_at?, send_at?, metadata?}` -> 202 with the message, committed and `queued`. Types:
-//! `text: {body, mentions?}`, `location: {latitude, longitude, name?, address?}`, `contacts: [{name, phones | vcard}]`.
+//! `text: {body, mentions?}`, `location: {latitude, longitude, name?, address?}`, `contacts: [{name, phones | vcard}]`, and
+//! `image`, `video`, `audio`, `document`, `sticker`: `{id | link, caption?, filename?, voice?, animated?}`.
 //!
 //! A message with a `send_at` in the future waits in the queue until then and takes its place in the chat at that moment: it
 //! holds up nothing that is sent before, and counts as an open message.
