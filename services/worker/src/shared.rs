@@ -6,7 +6,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tokio::sync::watch;
-use warren_domain::{Error, Result};
+use warren_domain::Result;
 
 /// One worker.
 pub(crate) struct Shared {
@@ -25,7 +25,7 @@ impl Shared {
     pub(crate) fn new(options: Options, ports: Ports) -> Result<Arc<Self>> {
         let metrics = WorkerMetrics::new(&ports.metrics);
         let dialer = Arc::new(Dialer::new(&ports.endpoint.url, ports.endpoint.authority.as_deref())?);
-        let web = WebClient::new().map_err(Error::internal)?;
+        let web = WebClient::new(&ports.endpoint)?;
         let admission = Admission::new(options.connects_per_second, options.connects_at_once);
         let fetcher = Fetcher::new(ports.ledger.clone(), options.window);
         Ok(Arc::new(Self {
