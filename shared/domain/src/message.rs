@@ -242,4 +242,6 @@ pub struct Outbound {
     pub handed_epoch: Option<Epoch>,
     /// The encrypted stanza, from the first claim until `sent`. A re-send repeats exactly these bytes.
     pub stanza: Option<Vec<u8>>,
+    /// What WhatsApp's media host answered for its file, as the owner wrote it: the same for every encryption.
+    pub upload: Option<Vec<u8>>,
 }

@@ -62,6 +62,7 @@ impl Owner {
             content: Content::Text {
                 text: Text { body: "Your order has left the house and arrives tomorrow.".to_owned(), ..Text::default() },
             },
+            media: None,
             quoted: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
@@ -107,7 +108,7 @@ impl Owner {
             times: Times { created: at, ..Times::default() },
         };
         let event = NewEvent::message_received(&message, at);
-        self.commit(Op::Receive(Box::new(Inbound { message, event }))).await;
+        self.commit(Op::Receive(Box::new(Inbound { message, event, media: None }))).await;
         self.commit(Op::Delete { kind: RecordKind::PendingInbound, keys: vec![key] }).await;
     }
 }

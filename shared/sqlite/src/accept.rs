@@ -3,10 +3,10 @@
 //! Persisted: the message as it was asked for, with everything that is the same for all attempts (WhatsApp id, secret), and
 //! the caller's key. The number of open messages is moved with it, so that the limit needs no counting.
 
-use crate::Sqlite;
 use crate::messages::find;
 use crate::rows::{delivery_number, direction_number, json, maybe_json, millis, object};
 use crate::transaction::Tx;
+use crate::{Sqlite, media};
 use rusqlite::{OptionalExtension, Result, params};
 use warren_domain::message::Times;
 use warren_domain::{Direction, InstanceState, Message, MessageId, MessageStatus};
@@ -50,6 +50,9 @@ fn accept_one(tx: &Tx<'_>, message: &NewMessage) -> Result<Accepted> {
         return Ok(Accepted::QueueFull);
     }
     insert(tx, message)?;
+    if let Some(file) = &message.media {
+        media::insert(tx.conn, file)?;
+    }
     if let Some(key) = &message.idempotency {
         tx.conn
             .prepare_cached(

@@ -5,6 +5,7 @@ use crate::Sqlite;
 use crate::commit::shard_set;
 use crate::counters::{Subject, fail_open};
 use crate::failure::Stop;
+use crate::media;
 use crate::rows::{self, health_number, instance_columns, millis, object};
 use crate::tenants;
 use crate::transaction::Tx;
@@ -87,6 +88,7 @@ impl Instances for Sqlite {
                 return Ok(false);
             }
             fail_open(tx, Subject { tenant, instance: id }, FailureReason::LoggedOut, tx.now)?;
+            media::delete_of_instance(tx, tenant, id)?;
             tx.forget();
             Ok(true)
         })

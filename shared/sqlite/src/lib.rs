@@ -17,6 +17,7 @@ mod idempotency;
 mod instances;
 mod keys;
 mod maintenance;
+mod media;
 mod messages;
 mod meta;
 mod migrations;

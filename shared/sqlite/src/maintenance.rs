@@ -25,6 +25,7 @@ struct Candidates {
     events: Vec<i64>,
     messages: Vec<i64>,
     keys: Vec<([u8; 16], String, i64)>,
+    media: Vec<i64>,
     /// Those of which something can go now.
     deleted: Vec<InstanceId>,
 }
@@ -76,6 +77,13 @@ fn candidates(conn: &Connection, now: Timestamp, retention: &Retention, limit: u
             .query_map(params![now.before(retention.idempotency).as_millis(), limit], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?
+            .collect::<rusqlite::Result<_>>()?,
+        media: conn
+            .prepare_cached(
+                "SELECT rowid FROM media INDEXED BY media_gone WHERE bytes_gone = 1 AND expires_at < ?1
+                 ORDER BY expires_at LIMIT ?2",
+            )?
+            .query_map(params![now.before(messages).as_millis(), limit], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?,
         deleted: conn
             .prepare_cached(
@@ -132,7 +140,11 @@ fn old_messages(conn: &Connection, age: &Age, limit: u32) -> rusqlite::Result<Ve
 fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<Expired> {
     let full = |count: usize| count >= limit as usize;
     let mut expired = Expired {
-        more: full(found.events.len()) || full(found.messages.len()) || full(found.keys.len()) || full(found.deleted.len()),
+        more: full(found.events.len())
+            || full(found.messages.len())
+            || full(found.keys.len())
+            || full(found.media.len())
+            || full(found.deleted.len()),
         ..Expired::default()
     };
     for position in &found.events {
@@ -149,6 +161,10 @@ fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<E
         let mut statement =
             tx.conn.prepare_cached("DELETE FROM idempotency WHERE tenant_id = ?1 AND key = ?2 AND stored_at = ?3")?;
         expired.idempotency += rows(statement.execute(params![tenant, key, stored_at])?);
+    }
+    for row in &found.media {
+        let mut statement = tx.conn.prepare_cached("DELETE FROM media WHERE rowid = ?1 AND bytes_gone = 1")?;
+        expired.media += rows(statement.execute([row])?);
     }
     purge(tx, &found.deleted, limit, &mut expired)?;
     Ok(expired)

@@ -32,7 +32,7 @@ macro_rules! message_columns {
 /// The columns that [`outbound`] reads.
 macro_rules! outbound_columns {
     () => {
-        concat!(crate::rows::message_columns!(), ", queue_order, secret, attempt, handed_epoch, stanza")
+        concat!(crate::rows::message_columns!(), ", queue_order, secret, attempt, handed_epoch, stanza, upload")
     };
 }
 
@@ -199,5 +199,6 @@ pub(crate) fn outbound(row: &Row<'_>) -> Result<Outbound> {
         attempt: row.get(27)?,
         handed_epoch: row.get::<_, Option<i64>>(28)?.map(Epoch),
         stanza: row.get(29)?,
+        upload: row.get(30)?,
     })
 }

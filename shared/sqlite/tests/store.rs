@@ -230,7 +230,7 @@ async fn unknown_pending_and_edited_migrations_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let not_allowed = || Options { migrate: false, ..options(dir.path()) };
     let refused = Sqlite::open(not_allowed()).await.unwrap_err();
-    assert!(matches!(refused, OpenError::Pending { count: 2 }), "{refused}");
+    assert!(matches!(refused, OpenError::Pending { count: 1.. }), "{refused}");
     assert!(!dir.path().join("warren.db").exists(), "a refusal left a file");
     open(dir.path()).await.close().await;
     Sqlite::open(not_allowed()).await.unwrap().close().await;

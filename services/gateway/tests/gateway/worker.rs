@@ -91,7 +91,7 @@ impl Worker {
         };
         let event = NewEvent::message_received(&message, Timestamp::default());
         let id = message.id;
-        self.commit(Op::Receive(Box::new(Inbound { message, event }))).await;
+        self.commit(Op::Receive(Box::new(Inbound { message, event, media: None }))).await;
         id
     }
 

@@ -44,7 +44,7 @@ impl Inbox {
             let Some(mut message) = received(inbound, &store) else { continue };
             self.name_target(&mut message).await;
             let event = event(inbound, &message, now);
-            writes.push(store.fenced(Op::Receive(Box::new(Inbound { message, event }))));
+            writes.push(store.fenced(Op::Receive(Box::new(Inbound { message, event, media: None }))));
         }
         if writes.is_empty() {
             return Ok(());

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use warren_domain::MediaId;
 
 /// What is asked, by subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +11,8 @@ use std::fmt;
 pub enum Ask {
     /// Of a chat.
     Chat(ChatAsk),
+    /// Of a file.
+    Media(MediaAsk),
 }
 
 /// What came of an ask that was carried out.
@@ -18,6 +21,18 @@ pub enum Ask {
 pub enum Answer {
     /// It was done; there is nothing to tell.
     Done,
+}
+
+/// What can be asked of a file of the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaAsk {
+    /// Fetches the bytes of a pending file, from WhatsApp or from its link. `Done` once it is not pending any more: whoever
+    /// asked looks at the file. Goes on after the asker's deadline; asking again joins it.
+    Fetch {
+        /// Which file.
+        media: MediaId,
+    },
 }
 
 /// What can be asked of a chat.

@@ -7,6 +7,7 @@ pub mod events;
 pub mod idempotency;
 pub mod instances;
 pub mod maintenance;
+pub mod media;
 pub mod messages;
 pub mod movement;
 pub mod ownership;
@@ -147,6 +148,7 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
             secret: [3; 32],
             chat: "15550111@s.whatsapp.net".to_owned(),
             content: text("hello"),
+            media: None,
             quoted: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
@@ -229,7 +231,7 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
             times: Times { created: at(50), ..Times::default() },
         };
         let event = NewEvent::message_received(&message, at(60));
-        Inbound { message, event }
+        Inbound { message, event, media: None }
     }
 }
 
@@ -276,6 +278,11 @@ macro_rules! ledger_contract {
         $crate::ledger_contract!(@suite events, $make, [
             a_reader_sees_every_event_once, filters_pass_what_they_name, another_tenants_events_are_unknown,
             the_bounds_move_with_the_log, the_position_never_falls,
+        ]);
+        $crate::ledger_contract!(@suite media, $make, [
+            a_file_reads_back, another_tenants_file_is_unknown, an_upload_is_settled_once, a_file_of_an_instance_is_its_owners,
+            a_file_comes_with_its_message, what_the_media_host_answered_is_kept, files_expire_oldest_first,
+            a_deleted_file_says_so, files_go_with_their_instance_and_tenant, what_is_known_of_a_file_goes_last,
         ]);
         $crate::ledger_contract!(@suite idempotency, $make, [
             of_parallel_calls_one_is_fresh, an_answer_is_replayed, another_request_is_a_mismatch,

@@ -3,8 +3,11 @@
 use super::{Record, RecordKind};
 use async_trait::async_trait;
 use warren_domain::{
-    Error, FailureReason, Fence, Health, InstanceId, InstanceState, Message, MessageId, MessageStatus, TenantId, Timestamp,
-    event::NewEvent, instance::Account,
+    Error, FailureReason, Fence, Health, InstanceId, InstanceState, MediaId, Message, MessageId, MessageStatus, TenantId,
+    Timestamp,
+    event::NewEvent,
+    instance::Account,
+    media::{Media, MediaOutcome},
 };
 
 /// One write by an owner. Atomic: all of it or nothing.
@@ -27,6 +30,8 @@ pub struct Inbound {
     pub message: Message,
     /// Its event.
     pub event: NewEvent,
+    /// The pending file that it carries; committed with it, or not at all.
+    pub media: Option<Media>,
 }
 
 /// Which outbound messages a receipt speaks of.
@@ -133,6 +138,24 @@ pub enum Op {
     Receipt(ReceiptTarget),
     /// Commits an inbound message and its event. `NoChange` if one with its identity is committed.
     Receive(Box<Inbound>),
+    /// Keeps what WhatsApp's media host answered for the file of an outbound message, for as long as the message is kept;
+    /// comes back as [`warren_domain::message::Outbound::upload`]. `NoChange` if the message is not open.
+    SetUpload {
+        /// Which message.
+        message: MessageId,
+        /// What it answered, as only the owner reads it; sealed, because it holds the file's key.
+        upload: Vec<u8>,
+    },
+    /// Says what became of the bytes of a pending file of the instance, with its event; drops its link and source.
+    /// `NoChange` if it is not pending any more, or not there: whoever stored bytes for it removes them.
+    SettleMedia {
+        /// Which file.
+        media: MediaId,
+        /// What became of it.
+        outcome: MediaOutcome,
+        /// The event, if it is one.
+        event: Option<NewEvent>,
+    },
     /// Appends an event.
     Append(NewEvent),
     /// Writes nothing; its outcome says that everything before it in the lane is settled and the fence holds.

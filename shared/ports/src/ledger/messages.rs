@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use warren_domain::{
     Delivery, Direction, InstanceId, Message, MessageId, MessageStatus, Result, TenantId, Timestamp,
+    media::Media,
     message::{Content, Outbound, Quoted},
 };
 
@@ -33,6 +34,8 @@ pub struct NewMessage {
     pub chat: String,
     /// What it says.
     pub content: Content,
+    /// The file that it carries, if that is made known with it: a pending one, of a link.
+    pub media: Option<Media>,
     /// What it answers.
     pub quoted: Option<Quoted>,
     /// What to do when in doubt.

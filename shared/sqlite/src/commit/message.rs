@@ -2,10 +2,12 @@
 
 use super::{changed, refused};
 use crate::counters::{self, Subject, Tracked};
+use crate::media;
 use crate::rows::{delivery_number, json, maybe_json, millis, object};
 use crate::transaction::Tx;
 use rusqlite::{OptionalExtension, Result, params};
 use warren_domain::event::{NewEvent, StatusChange};
+use warren_domain::media::Media;
 use warren_domain::{Direction, Epoch, FailureReason, MessageId, MessageStatus, Timestamp};
 use warren_ports::ledger::{Inbound, Outcome, ReceiptTarget};
 
@@ -43,6 +45,20 @@ pub(super) fn claim(tx: &Tx<'_>, subject: Subject, epoch: Epoch, claim: Claim<'_
             claim.at.as_millis(),
         ])?;
     Ok(changed(rows))
+}
+
+pub(super) fn set_upload(tx: &Tx<'_>, subject: Subject, message: MessageId, upload: &[u8]) -> Result<Outcome> {
+    let rows = tx
+        .conn
+        .prepare_cached(
+            "UPDATE messages SET upload = ?3 WHERE id = ?1 AND instance_id = ?2 AND direction = 1 AND status < 2",
+        )?
+        .execute(params![message.as_bytes(), subject.instance.as_bytes(), upload])?;
+    Ok(changed(rows))
+}
+
+fn is_of(file: &Media, subject: Subject) -> bool {
+    file.tenant == subject.tenant && file.instance == Some(subject.instance)
 }
 
 pub(super) fn fail(
@@ -169,6 +185,9 @@ pub(super) fn receive(tx: &Tx<'_>, subject: Subject, inbound: &Inbound) -> Resul
     if message.direction != Direction::Inbound || message.instance != subject.instance || message.tenant != subject.tenant {
         return Ok(refused("not_inbound", "A received message is inbound and of the instance that received it."));
     }
+    if inbound.media.as_ref().is_some_and(|file| !is_of(file, subject)) {
+        return Ok(refused("foreign_media", "The file of a received message is of the instance that received it."));
+    }
     if inbound.event.kind.is_ephemeral() {
         return Ok(refused("ephemeral_event", "An ephemeral event is not stored."));
     }
@@ -204,6 +223,9 @@ pub(super) fn receive(tx: &Tx<'_>, subject: Subject, inbound: &Inbound) -> Resul
         ])?;
     if rows == 0 {
         return Ok(Outcome::NoChange);
+    }
+    if let Some(file) = &inbound.media {
+        media::insert(tx.conn, file)?;
     }
     counters::append(tx, subject, &inbound.event, 0, true)?;
     Ok(Outcome::Done)

@@ -158,6 +158,7 @@ async fn tell(
         secret: rand::random(),
         chat: message.chat.clone(),
         content,
+        media: None,
         quoted: None,
         delivery: Delivery::default(),
         expires_at: None,

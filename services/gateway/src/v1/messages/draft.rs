@@ -59,6 +59,7 @@ pub(super) async fn message(
         secret: rand::random(),
         chat,
         content,
+        media: None,
         quoted,
         delivery: draft.delivery,
         expires_at: draft.expires_at,
