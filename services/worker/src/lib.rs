@@ -3,12 +3,14 @@
 //!
 //! Start reading at [`run`], then `shards` (taking and dropping shards), `instance` (the actor of one instance),
 //! `client` (one client object of the library), `session` (its storage over the ledger), `transport` (its way out),
-//! `outbound` (the queue and what is decided about each row) and `ask` (what callers ask of WhatsApp).
+//! `outbound` (the queue and what is decided about each row), `media` (the files of messages) and `ask` (what callers ask of
+//! WhatsApp).
 
 mod admission;
 mod ask;
 mod client;
 mod instance;
+mod media;
 mod metrics;
 mod options;
 pub mod outbound;
@@ -22,13 +24,14 @@ mod tasks;
 mod transport;
 mod upkeep;
 
-pub use options::Options;
+pub use options::{MediaFetch, Options};
 
 use sealing::MasterKey;
 use shared::Shared;
 use std::sync::Arc;
-use warren_domain::{Error, Result, ShardCount, network::Network, time::Clock};
-use warren_ports::{bus::Bus, lease::Leases, ledger::OwnerLedger, placement::Placement};
+use warren_domain::{Error, Result, ShardCount, media::MediaLimits, network::Network, time::Clock};
+use warren_egress::Guard;
+use warren_ports::{bus::Bus, lease::Leases, ledger::OwnerLedger, objects::Objects, placement::Placement};
 use warren_runtime::{Lifecycle, Metrics};
 
 /// What the worker needs of the outside.
@@ -38,6 +41,12 @@ pub struct Ports {
     pub ledger: Arc<dyn OwnerLedger>,
     /// The bus.
     pub bus: Arc<dyn Bus>,
+    /// The bytes of files.
+    pub objects: Arc<dyn Objects>,
+    /// How large files may be, and how long they are kept.
+    pub limits: MediaLimits,
+    /// What asks the addresses that callers named.
+    pub egress: Guard,
     /// Where it proves that it lives.
     pub leases: Arc<dyn Leases>,
     /// Which shards it owns.

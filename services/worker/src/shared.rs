@@ -1,8 +1,8 @@
 //! What all instances of a worker share.
 
 use crate::{
-    Options, Ports, admission::Admission, client::WebClient, metrics::WorkerMetrics, outbound::queue::Fetcher,
-    transport::Dialer,
+    Options, Ports, admission::Admission, client::WebClient, media::MediaDesk, metrics::WorkerMetrics,
+    outbound::queue::Fetcher, transport::Dialer,
 };
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) web: WebClient,
     pub(crate) admission: Admission,
     pub(crate) fetcher: Fetcher,
+    pub(crate) media: MediaDesk,
     /// Whether writes wait for the store, for more than a second: then every instance is degraded.
     pub(crate) store_slow: watch::Sender<bool>,
 }
@@ -36,6 +37,7 @@ impl Shared {
             web,
             admission,
             fetcher,
+            media: MediaDesk::new(),
             store_slow: watch::Sender::new(false),
         }))
     }

@@ -1,5 +1,6 @@
 //! The way out of one instance: its queue, the decisions about each row, the send itself.
 
+mod attachment;
 pub(crate) mod content;
 pub mod decide;
 pub(crate) mod queue;

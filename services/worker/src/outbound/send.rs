@@ -51,7 +51,9 @@ pub(crate) struct Sender {
 impl Sender {
     /// Encrypts and sends. The barrier claims the row with its stanza before the frame leaves.
     pub(crate) async fn encrypt(&self, row: &Outbound, replace_stanza: bool) -> Sent {
-        let Some(message) = content::message(row) else { return Sent::NotSent(NotSent::Unsupported) };
+        let Some(message) = content::message(row, self.store.upload_of(row)) else {
+            return Sent::NotSent(NotSent::Unsupported);
+        };
         let Ok(to) = Jid::from_str(&row.message.chat) else { return Sent::NotSent(NotSent::Unreachable) };
         let id = &row.message.whatsapp_id;
         let stanza = self.client.wait_for_sent_node(NodeFilter::tag("message").attr("id", id.as_str()));

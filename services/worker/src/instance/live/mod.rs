@@ -1,5 +1,6 @@
 //! A live connection: signals in, sends out, until it ends.
 
+mod files;
 mod hearing;
 mod sends;
 mod settling;
@@ -17,6 +18,7 @@ use crate::{
     outbound::{queue::Queue, send::Sent},
     session::Poison,
 };
+use files::Preparations;
 use futures::future::BoxFuture;
 use std::{
     sync::Arc,
@@ -69,6 +71,7 @@ pub(super) struct Live<'a> {
     queue: Queue,
     settler: Settler,
     sends: JoinSet<Finished>,
+    preparations: Preparations,
     asks: Asks,
     fetch: Option<BoxFuture<'static, Vec<Outbound>>>,
     fetch_wanted: bool,
@@ -100,6 +103,7 @@ impl<'a> Live<'a> {
             queue: Queue::default(),
             settler: Settler::new(ledger),
             sends: JoinSet::new(),
+            preparations: Preparations::default(),
             asks: Asks::default(),
             fetch: None,
             fetch_wanted: false,
@@ -143,6 +147,7 @@ impl<'a> Live<'a> {
                 // A send that panicked leaves its message in doubt.
                 Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
             },
+            Some(ended) = self.preparations.next() => self.prepared(ended),
             rows = fetched(&mut self.fetch) => self.fetched(rows),
             mail = self.actor.mailbox.recv() => match mail {
                 Some(mail) => self.read(mail),
@@ -168,7 +173,8 @@ impl<'a> Live<'a> {
             LiveMail::Answered => {}
             LiveMail::Ring => self.fetch_wanted = true,
             LiveMail::Ask(ask, reply) if self.online && self.closing.is_none() => {
-                self.asks.begin(Asker { client: self.link.client.clone() }, ask, reply);
+                let asker = Asker { client: self.link.client.clone(), files: self.link.files.clone() };
+                self.asks.begin(asker, ask, reply);
             }
             LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
             LiveMail::Stop => self.begin_closing(LiveEnd::Stop),
@@ -179,6 +185,8 @@ impl<'a> Live<'a> {
 
     fn begin_closing(&mut self, end: LiveEnd) {
         if self.closing.is_none() {
+            // A file takes longer than a stop may; its message waits for the next connection.
+            self.preparations.end();
             self.closing = Some((end, Instant::now() + FINISH));
         }
     }
@@ -205,7 +213,7 @@ impl<'a> Live<'a> {
     }
 
     fn queue_is_quiet(&self) -> bool {
-        self.sends.is_empty() && self.settler.is_idle() && !self.queue.has_in_flight()
+        self.sends.is_empty() && self.settler.is_idle() && !self.queue.awaits_answers()
     }
 
     /// Ends the client, then keeps what it had been told: an ack that was seen is never lost to a reconnect.
@@ -215,6 +223,7 @@ impl<'a> Live<'a> {
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
         self.keep_last_words();
         self.asks.end().await;
+        self.preparations.end();
         let (client, run_ended) = (self.link.client.clone(), self.link.run.is_finished());
         if logout && !run_ended {
             // Unlinks the device at WhatsApp; bounded, because a dead connection must not hold the command.
