@@ -4,9 +4,11 @@
 mod chats;
 mod contacts;
 mod groups;
+mod media;
 
 use crate::numbers::Numbers;
 
+use crate::media::Files;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet};
 use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply, ask::MediaAsk};
@@ -16,12 +18,15 @@ use whatsapp_rust::Client;
 const AT_ONCE: usize = 16;
 /// How long one may take. Shorter than the edge waits, so that it is told what is not known.
 const LONGEST: Duration = Duration::from_secs(7);
+/// How long one may take that brings a file here; what was begun goes on after that.
+const LONGEST_FETCH: Duration = Duration::from_secs(40);
 
 /// What an ask works with.
 #[derive(Clone)]
 pub(crate) struct Asker {
     pub(crate) client: Arc<Client>,
     pub(crate) numbers: Numbers,
+    pub(crate) files: Arc<Files>,
 }
 
 impl Asker {
@@ -30,9 +35,7 @@ impl Asker {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
             Ask::Contacts(ask) => contacts::carry_out(self, ask).await,
             Ask::Groups(ask) => groups::carry_out(self, ask).await,
-            Ask::Media(MediaAsk::Fetch { .. }) => {
-                Err(Refusal::conflict("not_fetchable", "This version does not fetch files that came with messages."))
-            }
+            Ask::Media(ask) => media::carry_out(self, ask).await,
         }
     }
 }
@@ -55,8 +58,9 @@ impl Asks {
             return;
         }
         let reply = Replying(Some(reply));
+        let longest = if matches!(ask, Ask::Media(_)) { LONGEST_FETCH } else { LONGEST };
         self.0.spawn(async move {
-            let answered = tokio::time::timeout(LONGEST, asker.carry_out(ask)).await.unwrap_or_else(|_| Err(unanswered()));
+            let answered = tokio::time::timeout(longest, asker.carry_out(ask)).await.unwrap_or_else(|_| Err(unanswered()));
             reply.with(answered.map_or_else(Reply::Refused, Reply::Answer));
         });
     }

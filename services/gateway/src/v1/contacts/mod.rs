@@ -27,9 +27,9 @@ impl FromStr for Contact {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        match Recipient::parse(text)? {
+        match Recipient::person(text)? {
             Recipient::Phone(digits) => Ok(Self::Phone(digits)),
-            person @ Recipient::Lid(_) => Ok(Self::Lid(person.jid())),
+            address => Ok(Self::Lid(address.jid())),
         }
     }
 }
