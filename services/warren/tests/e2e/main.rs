@@ -13,6 +13,7 @@ mod faults;
 mod history;
 mod inputs;
 mod main_path;
+mod media;
 #[cfg(feature = "fault-injection")]
 mod mutations;
 mod pairing;
