@@ -145,7 +145,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Mutation<T> {
     }
 }
 
-fn header_key(headers: &HeaderMap) -> Result<Option<String>> {
+pub(crate) fn header_key(headers: &HeaderMap) -> Result<Option<String>> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();

@@ -26,6 +26,7 @@ fn routed() -> OpenApiRouter<App> {
         .merge(instances())
         .merge(messages())
         .merge(chats())
+        .merge(media())
         .merge(events())
 }
 
@@ -78,6 +79,16 @@ fn messages() -> OpenApiRouter<App> {
 /// Chats: what the others see this account doing.
 fn chats() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(v1::chats::activity::show))
+}
+
+/// Files of messages.
+fn media() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(v1::media::upload::handler))
+        .routes(routes!(v1::media::download::by_key, v1::media::delete::handler))
+        .routes(routes!(v1::media::download::by_link))
+        .routes(routes!(v1::media::info::handler))
+        .routes(routes!(v1::media::links::handler))
 }
 
 /// The log of what happened.

@@ -12,6 +12,10 @@ pub(crate) struct Telemetry {
     pub(crate) refused: IntCounterVec,
     /// Open WebSockets.
     pub(crate) sockets: IntGauge,
+    /// Uploads under way.
+    pub(crate) uploads: IntGauge,
+    /// Downloads under way.
+    pub(crate) downloads: IntGauge,
     /// WebSockets closed by us, by reason.
     pub(crate) closed: IntCounterVec,
     /// From an event's time to its being fanned out.
@@ -33,6 +37,8 @@ impl Telemetry {
             ),
             refused: metrics.counters("warren_auth_failures_total", "Refused credentials.", &["reason"]),
             sockets: metrics.gauge("warren_websocket_clients", "Open WebSockets."),
+            uploads: metrics.gauge("warren_uploads", "Uploads of files under way."),
+            downloads: metrics.gauge("warren_downloads", "Downloads of files under way."),
             closed: metrics.counters("warren_websocket_closed_total", "WebSockets closed by the gateway.", &["reason"]),
             lag: metrics.seconds("warren_events_lag_seconds", "From an event's time to its being fanned out to listeners."),
             replayed: metrics

@@ -2,14 +2,17 @@
 
 use crate::{session::SLOW, shared::Shared};
 use std::{sync::Arc, time::Duration};
-use warren_domain::Shard;
-use warren_ports::ledger::Retention;
+use warren_domain::{Result, Shard};
+use warren_ports::{ledger::Retention, objects::ObjectName};
 use warren_runtime::Lifecycle;
 
 /// Rows of a kind removed in one round.
 const BATCH: u32 = 500;
 const EVERY: Duration = Duration::from_secs(30);
 const EXPIRY_EVERY: Duration = Duration::from_secs(1);
+const FILES_EVERY: Duration = Duration::from_secs(5);
+/// Files deleted in one round: each is a request where files are in object storage.
+const FILES_BATCH: u32 = 100;
 const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Starts the upkeep of this worker. Retention is done by the owner of the first shard, so that in a cluster one does it.
@@ -17,6 +20,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) {
     lifecycle.spawn_background("store watch", watch_store(shared.clone()));
     lifecycle.spawn_background("retention", retention(shared.clone()));
     lifecycle.spawn_background("expiry", expiry(shared.clone()));
+    lifecycle.spawn_background("files", files(shared.clone()));
 }
 
 async fn watch_store(shared: Arc<Shared>) {
@@ -69,4 +73,37 @@ async fn expiry(shared: Arc<Shared>) {
             tracing::warn!(%error, "queued messages could not be expired");
         }
     }
+}
+
+/// Deletes the bytes of files whose time is over.
+async fn files(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(FILES_EVERY).await;
+        while is_first(&shared) {
+            match delete_files(&shared).await {
+                Ok(deleted) if deleted == FILES_BATCH as usize => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "expired files could not be deleted");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// One batch. Bytes first: a file whose bytes could not be deleted is tried again.
+async fn delete_files(shared: &Shared) -> Result<usize> {
+    let ports = &shared.ports;
+    let expired = ports.ledger.expired_media(ports.clock.now(), FILES_BATCH).await?;
+    for (done, (tenant, media)) in expired.iter().enumerate() {
+        if let Err(error) = ports.objects.delete(ObjectName { tenant: *tenant, media: *media }).await {
+            ports.ledger.media_deleted(expired.get(..done).unwrap_or_default()).await?;
+            return Err(error);
+        }
+    }
+    if !expired.is_empty() {
+        ports.ledger.media_deleted(&expired).await?;
+    }
+    Ok(expired.len())
 }

@@ -52,6 +52,26 @@ impl MediaFiles for Sqlite {
         self.write(move |tx| Ok(settle(tx.conn, tenant, None, id, &outcome)?)).await
     }
 
+    async fn forget_upload(&self, tenant: TenantId, id: MediaId) -> Result<()> {
+        self.write(move |tx| {
+            tx.conn
+                .prepare_cached(
+                    "DELETE FROM media WHERE id = ?1 AND tenant_id = ?2 AND origin = ?3 AND state = ?4 AND bytes_gone = 0",
+                )?
+                .execute(params![id.as_bytes(), tenant.as_bytes(), origin_number(MediaOrigin::Upload), PENDING])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn linked_media(&self, id: MediaId) -> Result<Option<Media>> {
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(concat!("SELECT ", columns!(), " FROM media WHERE id = ?1"))?;
+            Ok(statement.query_row(params![id.as_bytes()], media).optional()?)
+        })
+        .await
+    }
+
     async fn delete_media(&self, tenant: TenantId, id: MediaId) -> Result<bool> {
         self.write(move |tx| {
             let sql = concat!(delete!(), " WHERE id = ?4 AND tenant_id = ?5 AND bytes_gone = 0");

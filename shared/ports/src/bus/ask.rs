@@ -27,8 +27,8 @@ pub enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaAsk {
-    /// Fetches the bytes of a pending file, from WhatsApp or from its link. `Done` once it is not pending any more: whoever
-    /// asked looks at the file. Goes on after the asker's deadline; asking again joins it.
+    /// Fetches the bytes of a pending file that came from WhatsApp. `Done` once it is not pending any more: whoever asked
+    /// looks at the file. May take longer than other asks, and goes on after the asker's deadline; asking again joins it.
     Fetch {
         /// Which file.
         media: MediaId,

@@ -280,7 +280,7 @@ macro_rules! ledger_contract {
             the_bounds_move_with_the_log, the_position_never_falls,
         ]);
         $crate::ledger_contract!(@suite media, $make, [
-            a_file_reads_back, another_tenants_file_is_unknown, an_upload_is_settled_once, a_file_of_an_instance_is_its_owners,
+            a_file_reads_back, another_tenants_file_is_unknown, an_upload_is_settled_once, an_upload_that_failed_is_forgotten, a_file_of_an_instance_is_its_owners,
             a_file_comes_with_its_message, what_the_media_host_answered_is_kept, files_expire_oldest_first,
             a_deleted_file_says_so, files_go_with_their_instance_and_tenant, what_is_known_of_a_file_goes_last,
         ]);

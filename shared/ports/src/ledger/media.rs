@@ -20,6 +20,10 @@ pub trait MediaFiles: Send + Sync {
     /// Says what became of the bytes of a pending upload; `false` if it is not pending any more, or no upload, or not there.
     /// Whoever stored bytes that nobody waits for any more removes them.
     async fn settle_upload(&self, tenant: TenantId, id: MediaId, outcome: MediaOutcome) -> Result<bool>;
+    /// Forgets an upload that never became ready, as if it had never been: its bytes are not stored, or not any more.
+    async fn forget_upload(&self, tenant: TenantId, id: MediaId) -> Result<()>;
+    /// The file with this id, whoever's it is: for links, which are signed for a file and its tenant.
+    async fn linked_media(&self, id: MediaId) -> Result<Option<Media>>;
     /// The tenant's file is not wanted any more: it is `failed(deleted)`, without its name, link and source, and its bytes are
     /// reported as expired at once. `false` if there is none.
     async fn delete_media(&self, tenant: TenantId, id: MediaId) -> Result<bool>;

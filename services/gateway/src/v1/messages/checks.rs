@@ -91,7 +91,7 @@ fn phone_digits(phone: &str) -> Result<String> {
 }
 
 /// A short line of words.
-fn line(field: &'static str, words: &str) -> Result<()> {
+pub(super) fn line(field: &'static str, words: &str) -> Result<()> {
     let fits = words.chars().count() <= NAME_CHARACTERS && words.chars().any(is_visible) && !words.contains('\0');
     if fits { Ok(()) } else { Err(Problem::field(field, "1 to 1,000 characters, at least one of them visible.")) }
 }

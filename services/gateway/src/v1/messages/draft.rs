@@ -5,12 +5,16 @@ use crate::{
     json::check_metadata,
     problem::{Problem, Result},
     state::App,
-    v1::messages::checks,
+    v1::messages::{
+        attachment::{self, Given},
+        checks,
+    },
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use warren_domain::{
     Delivery, InstanceId, Message, MessageId, Recipient, TenantId, Timestamp,
+    media::MediaKind,
     message::{Contact, Content, Location, Quoted, Text},
 };
 use warren_ports::ledger::NewMessage;
@@ -26,6 +30,11 @@ pub(crate) struct Draft {
     text: Option<Text>,
     location: Option<Location>,
     contacts: Option<Vec<Contact>>,
+    image: Option<Given>,
+    video: Option<Given>,
+    audio: Option<Given>,
+    document: Option<Given>,
+    sticker: Option<Given>,
     reply_to: Option<MessageId>,
     #[serde(default)]
     delivery: Delivery,
@@ -45,7 +54,20 @@ pub(super) async fn message(
 ) -> Result<NewMessage> {
     let Mutation { body: draft, key } = request;
     let chat = Recipient::parse(&draft.to).map_err(|error| Problem::from(error).with("field", "to".into()))?.jid();
-    let content = content(&draft.kind, draft.text, draft.location, draft.contacts)?;
+    let files = [
+        (MediaKind::Image, draft.image),
+        (MediaKind::Video, draft.video),
+        (MediaKind::Audio, draft.audio),
+        (MediaKind::Document, draft.document),
+        (MediaKind::Sticker, draft.sticker),
+    ];
+    let (content, media) = match attachment::only(&draft.kind, files)? {
+        Some((kind, given)) => {
+            no_other_object(&draft.text, &draft.location, &draft.contacts)?;
+            attachment::content(app, tenant, instance, kind, given).await?
+        }
+        None => (content(&draft.kind, draft.text, draft.location, draft.contacts)?, None),
+    };
     check_metadata(&draft.metadata)?;
     let quoted = match draft.reply_to {
         Some(id) => Some(quoted(app, tenant, instance, id).await?),
@@ -59,7 +81,7 @@ pub(super) async fn message(
         secret: rand::random(),
         chat,
         content,
-        media: None,
+        media,
         quoted,
         delivery: draft.delivery,
         expires_at: draft.expires_at,
@@ -70,12 +92,24 @@ pub(super) async fn message(
     })
 }
 
+/// A message that carries a file says nothing else.
+fn no_other_object(text: &Option<Text>, location: &Option<Location>, contacts: &Option<Vec<Contact>>) -> Result<()> {
+    let given = [("text", text.is_some()), ("location", location.is_some()), ("contacts", contacts.is_some())];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((other, _)) => Err(Problem::field(other, "Only the object that the type names is given.")),
+        None => Ok(()),
+    }
+}
+
 fn content(kind: &str, text: Option<Text>, location: Option<Location>, contacts: Option<Vec<Contact>>) -> Result<Content> {
     let given = [("text", text.is_some()), ("location", location.is_some()), ("contacts", contacts.is_some())];
     let known = given.into_iter().any(|(name, _)| name == kind);
     if !known {
-        return Err(Problem::invalid("unsupported_type", "A message has the type text, location or contacts.")
-            .with("field", "type".into()));
+        return Err(Problem::invalid(
+            "unsupported_type",
+            "A message has the type text, image, video, audio, document, sticker, location or contacts.",
+        )
+        .with("field", "type".into()));
     }
     if let Some((other, _)) = given.into_iter().find(|(name, is_given)| *is_given && *name != kind) {
         return Err(Problem::field(other, "Only the object that the type names is given."));
@@ -144,7 +178,7 @@ mod tests {
         assert!(content("text", text(), None, None).is_ok());
         assert!(content("location", None, place(), None).is_ok());
         let code = |refused: Result<Content>| refused.unwrap_err().code().to_owned();
-        assert_eq!(code(content("image", None, None, None)), "unsupported_type");
+        assert_eq!(code(content("hologram", None, None, None)), "unsupported_type");
         assert_eq!(code(content("text", None, None, None)), "invalid_request");
         assert_eq!(code(content("text", text(), place(), None)), "invalid_request");
         assert_eq!(code(content("contacts", None, None, Some(vec![]))), "invalid_request");

@@ -1,6 +1,7 @@
 //! Messages, sent and received: one kind of resource.
 
 pub(crate) mod about;
+mod attachment;
 mod checks;
 mod draft;
 pub(crate) mod list;

@@ -1,6 +1,7 @@
 //! `POST /v1/instances/{instance}/messages`, `POST /v1/senders/{phone}/messages`
 //! `{to, type, <type>, reply_to?, delivery?, expires_at?, metadata?}` -> 202 with the message, committed and `queued`. Types:
-//! `text: {body, mentions?}`, `location: {latitude, longitude, name?, address?}`, `contacts: [{name, phones | vcard}]`.
+//! `text: {body, mentions?}`, `location: {latitude, longitude, name?, address?}`, `contacts: [{name, phones | vcard}]`, and
+//! `image`, `video`, `audio`, `document`, `sticker`: `{id | link, caption?, filename?, voice?, animated?}`.
 //!
 //! With `?wait=sent[&timeout=SECONDS]` (10 by default, at most 30): 200 once WhatsApp's server acknowledged or refused it,
 //! 202 when the time is up. The same `Idempotency-Key` and body again is the same message: answered as it was accepted (with

@@ -91,6 +91,26 @@ pub async fn an_upload_is_settled_once(subject: impl Subject) {
     assert_eq!(ledger.media_bytes(world.tenant).await.unwrap(), 500);
 }
 
+/// An upload that never became ready is forgotten without a trace; nothing else is.
+pub async fn an_upload_that_failed_is_forgotten(subject: impl Subject) {
+    let world = World::new(subject.ledger()).await;
+    let ledger = world.ledger;
+    let (broken, good) = (pending(world.tenant, None, at(9)), pending(world.tenant, None, at(9)));
+    let received = pending(world.tenant, Some(world.instance), at(9));
+    for file in [&broken, &good, &received] {
+        ledger.create_media(file.clone()).await.unwrap();
+    }
+    ledger.settle_upload(world.tenant, good.id, ready(5, at(9))).await.unwrap();
+    ledger.forget_upload(TenantId::generate(), broken.id).await.unwrap();
+    assert!(ledger.linked_media(broken.id).await.unwrap().unwrap() == broken);
+    for file in [&broken, &good, &received] {
+        ledger.forget_upload(world.tenant, file.id).await.unwrap();
+    }
+    assert!(ledger.linked_media(broken.id).await.unwrap().is_none());
+    assert_eq!(state(ledger, &good).await, (MediaState::Ready, None));
+    assert_eq!(state(ledger, &received).await, (MediaState::Pending, None));
+}
+
 /// A file of an instance is settled by its owner alone, once, with its event; link and source are dropped.
 pub async fn a_file_of_an_instance_is_its_owners(subject: impl Subject) {
     let (world, other) = (World::new(subject.ledger()).await, World::new(subject.ledger()).await);
