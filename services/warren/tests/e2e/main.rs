@@ -8,8 +8,10 @@ mod canary;
 mod chats;
 mod clean_stop;
 mod contents;
+mod document;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod fuzz;
 mod history;
 mod inputs;
 mod main_path;
