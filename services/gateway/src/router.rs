@@ -157,6 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_served_that_is_not_in_the_document() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let store = tempfile::tempdir().unwrap();
         let network = Network::Whatsapp;
         let ledger = warren_sqlite::Sqlite::open(warren_sqlite::Options::new(store.path(), network)).await.unwrap();
@@ -167,6 +168,10 @@ mod tests {
             metrics: Metrics::new(),
             admin_key: None,
             health: Health::new(),
+            objects: Arc::new(warren_objects::ObjectStorage::folder(&store.path().join("media")).await.unwrap()),
+            limits: warren_domain::media::MediaLimits::default(),
+            egress: warren_egress::Guard::new(warren_egress::Policy::default()).unwrap(),
+            link_key: crate::LinkKey::new([1; 32]),
         };
         let router = router(Gateway::new(Options::default(), ports, Lifecycle::new()));
         let described = serde_json::to_value(described()).unwrap();

@@ -335,7 +335,10 @@ async fn the_members_of_a_message_go_with_it() {
         expires_at: None,
         metadata: serde_json::Map::new(),
         created_at: Timestamp::default(),
+        send_at: None,
+        media: None,
         idempotency: None,
+        part: None,
         queue_limit: 10,
     };
     let id = message.id;

@@ -1,9 +1,10 @@
-//! What developers and CI run: `cargo xtask test`, `cargo xtask bench`, `cargo xtask openapi`, `cargo xtask arrows`,
-//! `cargo xtask features`. One module a command.
+//! What developers and CI run: `cargo xtask test`, `cargo xtask bench`, `cargo xtask openapi`, `cargo xtask fuzz-api`,
+//! `cargo xtask arrows`, `cargo xtask features`. One module a command.
 
 mod arrows;
 mod bench;
 mod features;
+mod fuzz;
 mod openapi;
 mod shell;
 mod system;
@@ -27,6 +28,8 @@ enum Command {
     Bench(bench::Options),
     /// Write the description of the API that is committed, from the code.
     Openapi(openapi::Options),
+    /// Send requests made up from the description of the API, for up to ten minutes.
+    FuzzApi,
     /// Check that crates depend only on the crates they may know.
     Arrows,
     /// Check that no build has a feature that weakens the protocol's own checks.
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Openapi(options) => openapi::run(&options),
+        Command::FuzzApi => fuzz::run(),
         Command::Arrows => arrows::run(),
         Command::Features => features::run(),
     }

@@ -199,7 +199,16 @@ fn complete_operation(method: &str, operation: &mut Value, schemas: &Value) {
         }
         if let Some(content) = response.get_mut("content") {
             members(content).for_each(|media| add_examples(media, schemas));
+            leave_bytes_alone(content);
         }
+    }
+}
+
+/// Bytes have a type and no schema.
+fn leave_bytes_alone(content: &mut Value) {
+    let kinds = content.as_object_mut().into_iter().flatten();
+    for (_, media) in kinds.filter(|(kind, _)| kind.starts_with("image/") && !kind.ends_with("+xml")) {
+        *media = json!({});
     }
 }
 

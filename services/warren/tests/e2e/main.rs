@@ -9,8 +9,10 @@ mod chats;
 mod clean_stop;
 mod contacts;
 mod contents;
+mod document;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod fuzz;
 #[cfg(feature = "fault-injection")]
 mod group_faults;
 mod groups;

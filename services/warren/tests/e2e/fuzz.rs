@@ -1,0 +1,120 @@
+//! Requests made up from `/openapi.json` by schemathesis, well-formed and not, against the running binary: no answer is a
+//! server error, and each is one that the document names. Takes minutes; `cargo xtask fuzz-api` installs what it needs and
+//! runs it.
+
+use crate::stage;
+use serde_json::json;
+use std::{path::Path, process::Stdio};
+use tokio::process::Command;
+use warren_testkit::{Draft, PATIENCE, Stage, eventually};
+
+/// The same requests every time.
+const SEED: &str = "20260101";
+/// Seconds for what tenants may ask, and for what the operator may. Building and pairing come on top.
+const TENANT_SECONDS: &str = "420";
+const OPERATOR_SECONDS: &str = "60";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes and needs schemathesis: cargo xtask fuzz-api"]
+async fn schemathesis_finds_nothing() {
+    let program = std::env::var_os("WARREN_SCHEMATHESIS");
+    let program = program.unwrap_or_else(|| panic!("WARREN_SCHEMATHESIS is the path of schemathesis"));
+    let stage = stage().await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&stage).await;
+
+    let tenant = folder.path().join("tenant.toml");
+    std::fs::write(&tenant, settings.replace("KEY", stage.api.key())).unwrap();
+    let run = |file: &Path, seconds: &str, tags: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg("--config-file").arg(file).arg("run").arg(format!("{}/openapi.json", stage.api.base()));
+        command.args(["--seed", SEED, "--max-time", seconds, "--workers", "2", "--checks", "all", "--continue-on-failure"]);
+        command.args(tags).current_dir(folder.path()).stdin(Stdio::null());
+        command
+    };
+    let as_tenant =
+        run(&tenant, TENANT_SECONDS, &["--exclude-tag", "tenants", "--exclude-tag", "keys"]).status().await.unwrap();
+
+    let operator = folder.path().join("operator.toml");
+    std::fs::write(&operator, settings.replace("KEY", stage.warren.admin().unwrap().key())).unwrap();
+    let as_operator =
+        run(&operator, OPERATOR_SECONDS, &["--include-tag", "tenants", "--include-tag", "keys"]).status().await.unwrap();
+    assert!(as_tenant.success() && as_operator.success(), "see what it found above");
+
+    // It did not go unnoticed by the process either.
+    let broken: Vec<_> = stage.warren.log().into_iter().filter(|line| line.contains("\"ERROR\"")).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    stage.state(&online(&stage).await, "online").await.unwrap();
+}
+
+async fn online(stage: &Stage) -> String {
+    let paired = stage.api.get("/v1/instances?name=fuzzed").await.unwrap();
+    paired.body["data"][0]["id"].as_str().unwrap().to_owned()
+}
+
+/// What schemathesis cannot know: ids that exist, what is left out and why.
+async fn settings(stage: &Stage) -> String {
+    let instance = stage.pair("fuzzed").await.unwrap();
+    let new = stage.api.create_instance("new").await.unwrap().id;
+    let person = stage.simulator.person(json!({})).await.unwrap().phone;
+    let sent = stage.api.send(&instance.id, &Draft::text(&person, "hello").wait()).await.unwrap().id;
+    stage.simulator.write(&person, &instance.phone, "hello", 1).await.unwrap();
+    let received = eventually("a received message", PATIENCE, async || {
+        let path = format!("/v1/instances/{}/messages?direction=inbound", instance.id);
+        Ok(stage.api.get(&path).await?.body["data"][0]["id"].as_str().map(str::to_owned))
+    })
+    .await
+    .unwrap();
+    let admin = stage.warren.admin().unwrap();
+    let tenant =
+        admin.post("/v1/tenants", &json!({"name": "fuzzed"})).await.unwrap().body["id"].as_str().unwrap().to_owned();
+    format!(
+        r#"
+request-timeout = 65
+suppress-health-check = ["all"]
+
+[auth.openapi.bearer]
+bearer = "KEY"
+
+[generation]
+# A path ends at a NUL for the client that sends it.
+allow-x00 = false
+
+[checks.positive_data_acceptance]
+# Besides the usual ones: 422 for what a schema cannot say (a number's country code, an emoji, an answer to a message that is
+# not there), 410 for an old cursor, 429 for limits, 408 never.
+expected-statuses = ["2xx", "401", "403", "404", "409", "410", "422", "426", "429"]
+
+[parameters]
+"path.instance" = "{instance}"
+"path.message" = "{sent}"
+"path.phone" = "{phone}"
+"path.chat" = "{person}"
+"path.tenant" = "{tenant}"
+
+[[operations]]
+include-operation-id = "markRead"
+parameters = {{ "path.message" = "{received}" }}
+
+# The connection is needed by the others: these are asked of an instance that has none.
+[[operations]]
+include-operation-id = [
+    "connectInstance", "disconnectInstance", "restartInstance", "logoutInstance",
+    "startPairing", "readPairing", "cancelPairing", "pairingQrPng", "pairingQrSvg",
+]
+parameters = {{ "path.instance" = "{new}" }}
+
+# What is deleted is gone for the others: asked of what does not exist.
+[[operations]]
+include-operation-id = ["deleteInstance", "deleteTenant"]
+parameters = {{ "path.instance" = "0192f0c1a2b37d4e8f90a1b2c3d4e52b", "path.tenant" = "0192f0c1a2b37d4e8f90a1b2c3d4e51a" }}
+
+# A stream has no end: its handshake and its refusals have tests of their own.
+[[operations]]
+include-operation-id = "streamEvents"
+enabled = false
+"#,
+        instance = instance.id,
+        phone = instance.phone,
+    )
+}
