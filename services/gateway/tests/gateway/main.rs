@@ -8,6 +8,7 @@ mod groups;
 mod hostile_http;
 mod idempotency;
 mod instances;
+mod media;
 mod messages;
 mod operator;
 mod queue;

@@ -12,6 +12,7 @@ mod contents;
 mod document;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod files;
 mod fuzz;
 #[cfg(feature = "fault-injection")]
 mod group_faults;
