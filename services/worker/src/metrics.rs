@@ -20,6 +20,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) failover_seconds: Histogram,
     pub(crate) outbound_queue: IntGauge,
     pub(crate) resends: IntCounterVec,
+    pub(crate) media: IntCounterVec,
 }
 
 impl WorkerMetrics {
@@ -51,6 +52,11 @@ impl WorkerMetrics {
                 .seconds("warren_failover_seconds", "From owning a shard to the last of its instances online."),
             outbound_queue: metrics.gauge("warren_outbound_queue", "Open outbound messages held in memory."),
             resends: metrics.counters("warren_resends_total", "Repeated sends, by kind.", &["kind"]),
+            media: metrics.counters(
+                "warren_media_total",
+                "Attempts to bring a file to WhatsApp (out), or here (in), by result: ready, failed, later.",
+                &["way", "result"],
+            ),
         };
         for state in InstanceState::ALL {
             made.instances.with_label_values(&[state.as_str()]).set(0);
