@@ -170,3 +170,41 @@ fn names_that_look_like_settings_are_noted() {
     let warnings = load(&environment(&variables)).unwrap().warnings;
     assert_eq!(warnings.len(), 2, "{warnings:?}");
 }
+
+#[test]
+fn object_storage_needs_all_of_its_settings_and_hides_its_secret() {
+    let endpoint = ("WARREN_MEDIA__S3_ENDPOINT", "https://objects.example");
+    let line = refused(&[endpoint]);
+    assert!(line.contains("media.s3_bucket"), "{line}");
+    let line = refused(&[endpoint, ("WARREN_MEDIA__S3_BUCKET", "b"), ("WARREN_MEDIA__S3_ACCESS_KEY", "a")]);
+    assert!(line.contains("media.s3_secret_key"), "{line}");
+    let whole = [
+        endpoint,
+        ("WARREN_MEDIA__S3_BUCKET", "4711"),
+        ("WARREN_MEDIA__S3_ACCESS_KEY", "a"),
+        ("WARREN_MEDIA__S3_SECRET_KEY", "canary"),
+    ];
+    let Loaded { config, effective, .. } = load(&environment(&whole)).unwrap();
+    assert_eq!((config.media.s3_bucket.as_str(), config.media.s3_secret_key.unwrap().reveal()), ("4711", "canary"));
+    assert!(!effective.contains("canary"), "{effective}");
+}
+
+#[test]
+fn limits_of_files_and_what_may_be_fetched_are_settings() {
+    let config = config_of(&[]);
+    assert_eq!(config.media.limits(), warren_domain::media::MediaLimits::default());
+    assert!(!config.egress.allow_http && config.egress.networks.is_empty());
+    let config = config_of(&[
+        ("WARREN_MEDIA__MAX_STICKER_BYTES", "5"),
+        ("WARREN_EGRESS__ALLOW_HTTP", "true"),
+        ("WARREN_EGRESS__PORTS", "[80, 9000]"),
+        ("WARREN_EGRESS__NETWORKS", "[\"127.0.0.1/32\"]"),
+    ]);
+    assert_eq!(config.media.limits().max_sticker_bytes, 5);
+    assert_eq!(
+        (config.egress.allow_http, config.egress.ports, config.egress.networks),
+        (true, vec![80, 9_000], vec!["127.0.0.1/32".to_owned()])
+    );
+    let line = refused(&[("WARREN_MEDIA__MAX_PIXELS", "0")]);
+    assert!(line.contains("media.max_pixels"), "{line}");
+}

@@ -257,6 +257,22 @@ impl Warren {
         self.first_answer
     }
 
+    /// Memory that the process holds for itself, bytes.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn memory(&self) -> Result<u64> {
+        memory_of(self.process_id()?)
+    }
+
+    /// The id of the process.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn process_id(&self) -> Result<u32> {
+        self.process.id().context("the process has ended")
+    }
+
     /// The data folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -286,6 +302,16 @@ impl Warren {
     pub fn log(&self) -> Vec<String> {
         self.process.stderr()
     }
+}
+
+/// Memory that a process holds for itself (`RssAnon`), bytes.
+///
+/// # Errors
+/// It does not run.
+pub fn memory_of(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1024)
 }
 
 fn folder_of(options: &Options) -> Result<Arc<TempDir>> {

@@ -192,7 +192,7 @@ async fn row_40_texts() {
     assert!(gateway.ledger.open_messages(&[worker.instance], 10).await.unwrap().is_empty());
     gateway.post(&path, &tenant.key, text(&"😀".repeat(65_536))).await.is(202);
     gateway
-        .post(&path, &tenant.key, json!({"to": "628123456", "type": "video", "text": {"body": "x"}}))
+        .post(&path, &tenant.key, json!({"to": "628123456", "type": "hologram", "text": {"body": "x"}}))
         .await
         .is_problem(422, "unsupported_type");
     gateway.post(&path, &tenant.key, json!({"to": "628123456", "type": "text"})).await.is_problem(422, "invalid_request");

@@ -6,6 +6,7 @@ mod credentials;
 mod hostile_http;
 mod idempotency;
 mod instances;
+mod media;
 mod messages;
 mod operator;
 mod stream;

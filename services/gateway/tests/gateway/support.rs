@@ -64,6 +64,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Sqlite,
     pub(crate) bus: warren_memory::Bus,
+    pub(crate) objects: ObjectStorage,
     pub(crate) clock: Arc<TurnedClock>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) metrics: Metrics,
@@ -153,6 +154,7 @@ impl Gateway {
         let address = listener.local_addr().unwrap();
         let (lifecycle, metrics, health) = (Lifecycle::new(), Metrics::new(), Health::new());
         health.check("store").set(true);
+        let objects = ObjectStorage::folder(&store.path().join("media")).await.unwrap();
         let ports = Ports {
             ledger: Arc::new(ledger.clone()),
             bus: Arc::new(bus.clone()),
@@ -160,7 +162,7 @@ impl Gateway {
             metrics: metrics.clone(),
             admin_key: Some(AdminKey::new(&admin).unwrap()),
             health,
-            objects: Arc::new(ObjectStorage::folder(&store.path().join("media")).await.unwrap()),
+            objects: Arc::new(objects.clone()),
             limits: LIMITS,
             egress: Guard::new(Policy::default()).unwrap(),
             link_key: LinkKey::new([1; 32]),
@@ -169,7 +171,7 @@ impl Gateway {
         lifecycle.spawn_essential("gateway", async move {
             warren_gateway::run(listener, options, ports, life).await.unwrap();
         });
-        Self { address, ledger, bus, clock, lifecycle, metrics, admin, store }
+        Self { address, ledger, bus, objects, clock, lifecycle, metrics, admin, store }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -1,21 +1,27 @@
 //! The owner's part, played by the test: it owns every shard that is asked for, pairs, sends and receives.
 
 use crate::support::Gateway;
+use futures::StreamExt as _;
 use serde_json::Map;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 use warren_domain::{
-    Direction, Epoch, Fence, HealthStatus, InstanceId, InstanceState, Message, MessageId, MessageStatus, Person, Shard,
-    ShardCount, TenantId, Timestamp,
+    Direction, Epoch, Fence, HealthStatus, InstanceId, InstanceState, MediaId, Message, MessageId, MessageStatus, Person,
+    Shard, ShardCount, TenantId, Timestamp,
     event::NewEvent,
     instance::Account,
+    media::{MediaFailure, MediaOutcome},
     message::{Content, Text, Times},
 };
 use warren_ports::{
-    bus::{Action, Bus as _, Measured, Pairing, PairingState, Refusal, Reply, Ring, Topic},
+    bus::{Action, Answer, Ask, Bus as _, Measured, Pairing, PairingState, Refusal, Reply, Ring, Topic, ask::MediaAsk},
     ledger::{Committer as _, Inbound, Messages as _, Op, Outcome, Ownership as _, ReceiptTarget, Write},
+    objects::{ObjectName, Objects as _},
 };
 
 /// Plays the owner of one instance.
@@ -128,6 +134,29 @@ impl Worker {
             }
         });
         count
+    }
+
+    /// Fetches whatever file it is asked for: it says hello.
+    pub(crate) fn fetch(&self, gateway: &Gateway) {
+        let (worker, objects) = (self.clone(), gateway.objects.clone());
+        let expires_at = gateway.now().after(Duration::from_secs(3_600));
+        gateway.lifecycle.spawn(async move {
+            let mut requests = worker.bus.serve(worker.fence.shard).await;
+            while let Some(request) = requests.recv().await {
+                let Action::Ask(Ask::Media(MediaAsk::Fetch { media })) = request.command.action else { continue };
+                let bytes = futures::stream::iter([Ok("hello".into())]);
+                let stored = objects.put(ObjectName { tenant: worker.tenant, media }, bytes.boxed()).await.unwrap();
+                let outcome = MediaOutcome::Ready { size: stored.size, sha256: [5; 32], mime_type: None, expires_at };
+                worker.commit(Op::SettleMedia { media, outcome, event: None }).await;
+                let _ = request.reply.send(Reply::Answer(Answer::Done));
+            }
+        });
+    }
+
+    /// WhatsApp does not have a file any more.
+    pub(crate) async fn lose(&self, media: MediaId) {
+        let outcome = MediaOutcome::Failed(MediaFailure::Gone);
+        self.commit(Op::SettleMedia { media, outcome, event: None }).await;
     }
 
     /// Sends what is queued whenever it is rung: claims, takes the server's ack, and rings.

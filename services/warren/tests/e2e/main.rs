@@ -10,6 +10,7 @@ mod clean_stop;
 mod contents;
 #[cfg(feature = "fault-injection")]
 mod faults;
+mod files;
 mod history;
 mod inputs;
 mod main_path;
