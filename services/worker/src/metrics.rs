@@ -22,6 +22,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) resends: IntCounterVec,
     pub(crate) restrictions: IntCounterVec,
     pub(crate) number_checks: IntCounterVec,
+    pub(crate) media: IntCounterVec,
 }
 
 impl WorkerMetrics {
@@ -63,6 +64,11 @@ impl WorkerMetrics {
                 &["result"],
             ),
             resends: metrics.counters("warren_resends_total", "Repeated sends, by kind.", &["kind"]),
+            media: metrics.counters(
+                "warren_media_total",
+                "Attempts to bring a file to WhatsApp (out), or here (in), by result: ready, failed, later.",
+                &["way", "result"],
+            ),
         };
         for state in InstanceState::ALL {
             made.instances.with_label_values(&[state.as_str()]).set(0);

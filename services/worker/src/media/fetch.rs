@@ -54,6 +54,17 @@ pub(crate) enum Fetched {
     Unknown,
 }
 
+impl Fetched {
+    /// As a metric's label.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Failed(_) | Self::Unknown => "failed",
+            Self::Later | Self::Full | Self::NoRoom => "later",
+        }
+    }
+}
+
 /// What a file is fetched for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wanted {
@@ -123,6 +134,7 @@ impl Files {
                     let files = self.clone();
                     self.tasks.run(async move {
                         let fetched = Box::pin(files.fetch_once(id, wanted)).await;
+                        files.shared.metrics.media.with_label_values(&["in", fetched.label()]).inc();
                         files.fetching.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                         done.send_replace(Some(fetched));
                     });

@@ -47,13 +47,20 @@ impl Files {
         let Some((kind, attachment)) = row.message.content.attachment() else {
             return Prepared::Failed(FailureReason::Media);
         };
-        match self.bring(row, kind, attachment.id).await {
+        let prepared = match self.bring(row, kind, attachment.id).await {
             Ok(upload) => Prepared::Ready(upload),
             Err(Trouble::NotOpen) => Prepared::NotMine,
             Err(Trouble::Lost) => Prepared::Lost,
             Err(Trouble::Message(reason)) => Prepared::Failed(reason),
             Err(Trouble::Passing) => self.wait_or_give_up(row, attachment.id, attempt).await,
-        }
+        };
+        let result = match &prepared {
+            Prepared::Ready(_) => "ready",
+            Prepared::Later => "later",
+            Prepared::Failed(_) | Prepared::NotMine | Prepared::Lost => "failed",
+        };
+        self.shared.metrics.media.with_label_values(&["out", result]).inc();
+        prepared
     }
 
     async fn bring(self: &Arc<Self>, row: &Outbound, kind: MediaKind, id: MediaId) -> Result<Vec<u8>, Trouble> {
