@@ -295,8 +295,8 @@ impl Queue {
     pub(crate) fn keep_upload(&mut self, whatsapp_id: &str, upload: &[u8]) {
         let Some(entry) = self.in_flight.get(whatsapp_id) else { return };
         let head = self.chats.get_mut(&entry.chat).and_then(VecDeque::front_mut);
-        if let Some(row) = head.filter(|row| row.message.id == entry.message) {
-            row.upload = Some(upload.to_vec());
+        if let Some(waiting) = head.filter(|waiting| waiting.row.message.id == entry.message) {
+            waiting.row.upload = Some(upload.to_vec());
         }
     }
 
