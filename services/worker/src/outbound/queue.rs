@@ -365,3 +365,6 @@ async fn serve(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
