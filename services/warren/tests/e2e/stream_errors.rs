@@ -186,14 +186,17 @@ async fn a_refused_message_fails_with_its_reason() {
     let stage = stage().await;
     let instance = stage.pair("a").await.unwrap();
     let person = stage.simulator.person(json!({})).await.unwrap();
-    for (code, reason) in [(463, "reachout_limit"), (404, "rejected")] {
+    // The last one restricts the account: see `queue`.
+    for (code, reason) in [(404, "rejected"), (463, "reachout_limit")] {
         stage.simulator.happen(&instance.phone, "trouble", json!({"nack": code})).await.unwrap();
         let draft = Draft::text(&person.phone, "please").wait();
         let answer = stage.api.try_send(&instance.id, &draft).await.unwrap();
         assert_eq!((answer.status.as_u16(), answer.body["status"].as_str()), (200, Some("failed")), "{}", answer.text);
         assert_eq!(answer.body["reason"], reason);
+        if reason == "rejected" {
+            stage.simulator.happen(&instance.phone, "trouble", json!({"nack": 0})).await.unwrap();
+            let sent = stage.api.send(&instance.id, &Draft::text(&person.phone, "thank you").wait()).await.unwrap();
+            assert!(is_sent(&sent), "{sent:?}");
+        }
     }
-    stage.simulator.happen(&instance.phone, "trouble", json!({"nack": 0})).await.unwrap();
-    let sent = stage.api.send(&instance.id, &Draft::text(&person.phone, "thank you").wait()).await.unwrap();
-    assert!(is_sent(&sent), "{sent:?}");
 }

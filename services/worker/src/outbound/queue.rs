@@ -385,3 +385,6 @@ async fn serve(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
