@@ -134,9 +134,16 @@ impl<T: DeserializeOwned> FromRequest<App> for Mutation<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
+        Self::read(request, app, app.options.body_limit_bytes).await
+    }
+}
+
+impl<T: DeserializeOwned> Mutation<T> {
+    /// Reads a request with a body of at most `limit` bytes.
+    pub(crate) async fn read(request: Request, app: &App, limit: usize) -> Result<Self> {
         let key = header_key(request.headers())?;
         let subject = format!("{} {}\n", request.method(), request.uri().path());
-        let bytes = json::read(request, app).await?;
+        let bytes = json::read_up_to(request, app, limit).await?;
         let key = key.map(|key| {
             let fingerprint = Sha256::new().chain_update(subject).chain_update(&bytes).finalize().into();
             IdempotencyKey { key, fingerprint }
@@ -145,7 +152,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Mutation<T> {
     }
 }
 
-fn header_key(headers: &HeaderMap) -> Result<Option<String>> {
+pub(crate) fn header_key(headers: &HeaderMap) -> Result<Option<String>> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();

@@ -45,9 +45,13 @@ pub(crate) struct Nothing {}
 
 /// Reads a body.
 pub(crate) async fn read(request: Request, app: &App) -> Result<Bytes> {
+    read_up_to(request, app, app.options.body_limit_bytes).await
+}
+
+/// Reads a body of a route that takes larger ones.
+pub(crate) async fn read_up_to(request: Request, app: &App, limit: usize) -> Result<Bytes> {
     let (parts, body) = request.into_parts();
     let declared = check_headers(&parts.headers)?;
-    let limit = app.options.body_limit_bytes;
     if declared.is_some_and(|length| length > limit as u64) {
         drain(body).await;
         return Err(too_large());

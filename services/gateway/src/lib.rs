@@ -13,6 +13,7 @@ mod openapi;
 mod options;
 mod parameters;
 mod problem;
+mod quota;
 mod request;
 mod router;
 mod server;
@@ -25,6 +26,7 @@ pub use admin_key::{AdminKey, WeakAdminKey};
 pub use options::{InvalidOptions, Options};
 pub use server::{Error, run};
 pub use state::Ports;
+pub use v1::media::LinkKey;
 
 /// The description of the API (OpenAPI 3.1) as `GET /openapi.json` serves it and as it is committed: made from the routes of
 /// this build, the same text every time.

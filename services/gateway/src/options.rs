@@ -14,6 +14,11 @@ pub struct Options {
     pub queue_limit: u32,
     /// How many instances a tenant without a limit of its own may have. Default 10,000.
     pub instance_limit: u32,
+    /// How many numbers WhatsApp may be asked about through one instance on a day (UTC); what is answered from what is known
+    /// does not count. An account that asks for many is soon banned. Default 1,000.
+    pub number_checks_per_instance: u32,
+    /// The same, through all instances of a tenant. Default 50,000.
+    pub number_checks_per_tenant: u32,
     /// The largest request body, bytes. Default 1 MiB.
     pub body_limit_bytes: usize,
     /// How many connections are served at once; more wait in the listener's backlog. Default 20,000.
@@ -24,6 +29,14 @@ pub struct Options {
     pub websockets: usize,
     /// How many WebSockets one tenant may have open here. Default 1,000.
     pub websockets_per_tenant: usize,
+    /// How many uploads are under way at once; more are answered 429. Default 64.
+    pub uploads: usize,
+    /// How many uploads one tenant may have under way here. Default 8.
+    pub uploads_per_tenant: usize,
+    /// How many downloads are under way at once; more are answered 429. Default 512.
+    pub downloads: usize,
+    /// How many downloads one tenant may have under way here. Default 64.
+    pub downloads_per_tenant: usize,
     /// Origins (`https://app.example.com`) whose pages may open a WebSocket, besides the gateway's own; `*` for any.
     /// Default none. Clients that are no browsers send no origin and are not asked for one.
     pub allowed_origins: Vec<String>,
@@ -33,6 +46,9 @@ pub struct Options {
     pub body_timeout_ms: u64,
     /// How long any request may take. Default 60 s.
     pub request_timeout_ms: u64,
+    /// How long a download waits for a file that is still to be fetched from WhatsApp; then it is answered 503, and the
+    /// fetch goes on. Shorter than `request_timeout_ms`. Default 45 s.
+    pub media_fetch_timeout_ms: u64,
     /// How long the owner of an instance is waited for: a failover inside this looks like a slow request. Default 8 s.
     pub owner_timeout_ms: u64,
     /// How long a request waits for another one with the same `Idempotency-Key`. Default 15 s.
@@ -56,15 +72,22 @@ impl Default for Options {
             shard_count: ShardCount::default(),
             queue_limit: 10_000,
             instance_limit: 10_000,
+            number_checks_per_instance: 1_000,
+            number_checks_per_tenant: 50_000,
             body_limit_bytes: 1024 * 1024,
             connections: 20_000,
             requests: 20_000,
             websockets: 20_000,
             websockets_per_tenant: 1_000,
+            uploads: 64,
+            uploads_per_tenant: 8,
+            downloads: 512,
+            downloads_per_tenant: 64,
             allowed_origins: Vec::new(),
             header_timeout_ms: 30_000,
             body_timeout_ms: 30_000,
             request_timeout_ms: 60_000,
+            media_fetch_timeout_ms: 45_000,
             owner_timeout_ms: 8_000,
             in_flight_timeout_ms: 15_000,
             slow_client_ms: 10_000,
@@ -91,6 +114,7 @@ impl Options {
             ("header_timeout_ms", self.header_timeout_ms),
             ("body_timeout_ms", self.body_timeout_ms),
             ("request_timeout_ms", self.request_timeout_ms),
+            ("media_fetch_timeout_ms", self.media_fetch_timeout_ms),
             ("owner_timeout_ms", self.owner_timeout_ms),
             ("in_flight_timeout_ms", self.in_flight_timeout_ms),
             ("slow_client_ms", self.slow_client_ms),
@@ -105,6 +129,10 @@ impl Options {
             ("requests", self.requests),
             ("websockets", self.websockets),
             ("websockets_per_tenant", self.websockets_per_tenant),
+            ("uploads", self.uploads),
+            ("uploads_per_tenant", self.uploads_per_tenant),
+            ("downloads", self.downloads),
+            ("downloads_per_tenant", self.downloads_per_tenant),
         ];
         for (name, value) in times {
             if value == 0 {
@@ -129,6 +157,10 @@ impl Options {
 
     pub(crate) const fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub(crate) const fn media_fetch_timeout(&self) -> Duration {
+        Duration::from_millis(self.media_fetch_timeout_ms)
     }
 
     pub(crate) const fn owner_timeout(&self) -> Duration {

@@ -160,8 +160,8 @@ impl Problem {
         problem
     }
 
-    /// The whole response.
-    pub(crate) fn render(&self, request_id: &str, version: Version) -> Response {
+    /// What is shown of it, but for the request's id: as one result among several.
+    pub(crate) fn members(&self) -> Map<String, Value> {
         let parts = &*self.0;
         let mut body = Map::new();
         body.insert("type".into(), format!("urn:warren:problem:{}", parts.code).into());
@@ -169,8 +169,15 @@ impl Problem {
         body.insert("status".into(), parts.status.as_u16().into());
         body.insert("code".into(), parts.code.as_ref().into());
         body.insert("detail".into(), parts.detail.as_ref().into());
-        body.insert("request_id".into(), request_id.into());
         body.extend(parts.members.clone());
+        body
+    }
+
+    /// The whole response.
+    pub(crate) fn render(&self, request_id: &str, version: Version) -> Response {
+        let parts = &*self.0;
+        let mut body = self.members();
+        body.insert("request_id".into(), request_id.into());
         let mut response = Response::new(Body::from(Value::Object(body).to_string()));
         *response.status_mut() = parts.status;
         let headers = response.headers_mut();

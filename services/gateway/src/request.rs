@@ -1,14 +1,17 @@
 //! Around every request: its id, span, time limit and figures; panics and errors become problems here.
 
-use crate::{problem::Problem, state::App};
+use crate::{problem::Problem, state::App, v1};
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, Version, header},
+    http::{HeaderValue, Method, StatusCode, Version, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures::FutureExt as _;
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 use tracing::Instrument as _;
 use warren_domain::{ErrorKind, RequestId};
 
@@ -23,19 +26,26 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!("http.request", request.id = %id, http.method = method(&request), http.route = route);
 
-    let answered = answer(&app, request, next).instrument(span.clone()).await;
+    let limit = time_limit(&app, route, request.method());
+    let answered = answer(&app, request, next, limit).instrument(span.clone()).await;
     let response = span.in_scope(|| finished(answered, &id, version));
     let seconds = started.elapsed().as_secs_f64();
     app.telemetry.requests.with_label_values(&[route, response.status().as_str()]).observe(seconds);
     response
 }
 
-async fn answer(app: &App, request: Request, next: Next) -> Response {
+/// How long a request may take. An upload has limits of its own: it is as long as its sender makes progress.
+fn time_limit(app: &App, route: &str, method: &Method) -> Duration {
+    let is_upload = route == v1::media::upload::PATH && method == Method::POST;
+    if is_upload { v1::media::upload::LONGEST } else { app.options.request_timeout() }
+}
+
+async fn answer(app: &App, request: Request, next: Next, limit: Duration) -> Response {
     let Ok(_permit) = app.in_flight.try_acquire() else {
         return Problem::new(ErrorKind::Unavailable, "overloaded", "Too many requests at once; try again.").into_response();
     };
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(app.options.request_timeout(), work).await {
+    match tokio::time::timeout(limit, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => Problem::internal("a handler panicked").into_response(),
         Err(_) => Problem::new(ErrorKind::Timeout, "timeout", "The request took too long; its outcome is not known.")
@@ -110,15 +120,18 @@ pub(crate) async fn unmatched() -> Problem {
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::{Options, Ports, state::Gateway};
+    use crate::{LinkKey, Options, Ports, state::Gateway};
     use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
     use http_body_util::BodyExt as _;
     use std::sync::Arc;
     use tower::ServiceExt as _;
-    use warren_domain::{Network, time::SystemClock};
+    use warren_domain::{Network, media::MediaLimits, time::SystemClock};
+    use warren_egress::{Guard, Policy};
     use warren_runtime::{Health, Lifecycle, Metrics};
 
     async fn app(options: Options, store: &std::path::Path) -> App {
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let ledger = warren_sqlite::Sqlite::open(warren_sqlite::Options::new(store, Network::Whatsapp)).await.unwrap();
         let ports = Ports {
             ledger: Arc::new(ledger),
@@ -127,6 +140,10 @@ mod tests {
             metrics: Metrics::new(),
             admin_key: None,
             health: Health::new(),
+            objects: Arc::new(warren_objects::ObjectStorage::folder(&store.join("media")).await.unwrap()),
+            limits: MediaLimits::default(),
+            egress: Guard::new(Policy::default()).unwrap(),
+            link_key: LinkKey::new([1; 32]),
         };
         Gateway::new(options, ports, Lifecycle::new())
     }

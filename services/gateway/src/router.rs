@@ -6,7 +6,7 @@ use crate::{
     openapi::Document,
     request,
     state::App,
-    v1::{chats, events, health, instances, keys, messages, pairing, tenants},
+    v1::{chats, contacts, events, groups, health, instances, keys, media, messages, pairing, tenants},
 };
 use axum::{Router, middleware};
 use utoipa::{OpenApi as _, openapi::OpenApi};
@@ -31,6 +31,9 @@ fn routed() -> OpenApiRouter<App> {
         .merge(instances())
         .merge(messages())
         .merge(chats())
+        .merge(contacts())
+        .merge(groups())
+        .merge(media())
         .merge(events())
 }
 
@@ -71,16 +74,56 @@ fn instances() -> OpenApiRouter<App> {
 fn messages() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(messages::send::by_instance, messages::list::handler))
+        .routes(routes!(messages::batch::send))
         .routes(routes!(messages::lookup::handler))
         .routes(routes!(messages::send::by_phone))
-        .routes(routes!(messages::read::handler, messages::about::edit, messages::about::revoke))
+        .routes(routes!(messages::read::handler, messages::about::edit, messages::about::take_back))
         .routes(routes!(messages::about::react))
         .routes(routes!(messages::seen::read))
+        .routes(routes!(messages::receipts::list))
 }
 
 /// Chats: what the others see this account doing.
 fn chats() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(chats::activity::show))
+}
+
+/// People, and what the account shows of itself.
+fn contacts() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(contacts::check::check))
+        .routes(routes!(contacts::card::read))
+        .routes(routes!(contacts::card::addresses))
+        .routes(routes!(contacts::picture::read))
+        .routes(routes!(contacts::presence::subscribe))
+        .routes(routes!(contacts::presence::show))
+        .routes(routes!(contacts::profile::update))
+}
+
+/// Groups, and who is in them.
+fn groups() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(groups::list::list, groups::create::create))
+        .routes(routes!(groups::invites::join))
+        .routes(routes!(groups::invites::preview))
+        .routes(routes!(groups::one::read, groups::one::change))
+        .routes(routes!(groups::members::add))
+        .routes(routes!(groups::members::remove))
+        .routes(routes!(groups::members::promote))
+        .routes(routes!(groups::members::demote))
+        .routes(routes!(groups::leave::leave))
+        .routes(routes!(groups::invites::show))
+        .routes(routes!(groups::invites::revoke))
+}
+
+/// Files of messages.
+fn media() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(media::upload::handler))
+        .routes(routes!(media::download::by_key, media::delete::handler))
+        .routes(routes!(media::download::by_link))
+        .routes(routes!(media::info::handler))
+        .routes(routes!(media::links::handler))
 }
 
 /// The log of what happened.

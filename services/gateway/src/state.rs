@@ -4,16 +4,19 @@ use crate::{
     AdminKey, Options,
     auth::Authentication,
     problem::{Problem, Result},
-    stream::{Quota, Tails},
+    quota::Quota,
+    stream::Tails,
     telemetry::Telemetry,
-    v1::pairing::Polling,
+    v1::{media::LinkKey, pairing::Polling},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
-use warren_domain::{ErrorKind, Instance, InstanceId, Shard, TenantId, Timestamp, time::Clock};
+use warren_domain::{ErrorKind, Instance, InstanceId, Shard, TenantId, Timestamp, media::MediaLimits, time::Clock};
+use warren_egress::Guard;
 use warren_ports::{
     bus::{Action, Answer, Ask, Bus, Command, Refusal, RefusalKind, Reply, RequestError},
     ledger::EdgeLedger,
+    objects::Objects,
 };
 use warren_runtime::{Health, Lifecycle, Metrics};
 
@@ -31,6 +34,14 @@ pub struct Ports {
     pub admin_key: Option<AdminKey>,
     /// What `/readyz` reports; the gateway adds its own check, `gateway`.
     pub health: Health,
+    /// Where the bytes of files are.
+    pub objects: Arc<dyn Objects>,
+    /// How large files may be, and how long they are kept.
+    pub limits: MediaLimits,
+    /// Judges the links that callers name.
+    pub egress: Guard,
+    /// What signs links to files: the same in every gateway.
+    pub link_key: LinkKey,
 }
 
 /// A running gateway. Nothing here would be missed by a second one: caches, limits and open sockets only.
@@ -47,6 +58,12 @@ pub(crate) struct Gateway {
     pub(crate) sockets: Quota,
     pub(crate) polling: Polling,
     pub(crate) in_flight: Semaphore,
+    pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) limits: MediaLimits,
+    pub(crate) egress: Guard,
+    pub(crate) link_key: LinkKey,
+    pub(crate) uploads: Quota,
+    pub(crate) downloads: Quota,
 }
 
 /// The state of the router.
@@ -60,6 +77,12 @@ impl Gateway {
         Arc::new(Self {
             sockets: Quota::new(options.websockets, options.websockets_per_tenant, telemetry.sockets.clone()),
             in_flight: Semaphore::new(options.requests.min(Semaphore::MAX_PERMITS)),
+            uploads: Quota::new(options.uploads, options.uploads_per_tenant, telemetry.uploads.clone()),
+            downloads: Quota::new(options.downloads, options.downloads_per_tenant, telemetry.downloads.clone()),
+            objects: ports.objects,
+            limits: ports.limits,
+            egress: ports.egress,
+            link_key: ports.link_key,
             tails: Tails::default(),
             polling: Polling::default(),
             ledger: ports.ledger,
@@ -96,8 +119,19 @@ impl Gateway {
 
     /// Asks the owner of an instance. What it refuses has the owner's own code; nobody there is 503.
     pub(crate) async fn ask(&self, tenant: TenantId, instance: InstanceId, action: Action) -> Result<Reply> {
+        self.ask_within(tenant, instance, action, self.options.owner_timeout()).await
+    }
+
+    /// [`Gateway::ask`] with a deadline of its own.
+    pub(crate) async fn ask_within(
+        &self,
+        tenant: TenantId,
+        instance: InstanceId,
+        action: Action,
+        deadline: Duration,
+    ) -> Result<Reply> {
         let command = Command { tenant, instance, action };
-        match self.bus.request(self.shard(instance), command, self.options.owner_timeout()).await {
+        match self.bus.request(self.shard(instance), command, deadline).await {
             Ok(Reply::Refused(refusal)) => Err(of_refusal(refusal)),
             Ok(Reply::NotFound) => Err(Problem::not_found()),
             Ok(reply) => Ok(reply),

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use warren_domain::time::{Clock, SystemClock};
-use warren_domain::{Epoch, Network, ShardCount};
+use warren_domain::{Epoch, Network, ShardCount, media::MediaLimits};
+use warren_egress::{Guard, Policy};
 use warren_memory::{Bus, Leases, LocalPlacement};
+use warren_objects::{Bucket, ObjectStorage};
 use warren_ports::ledger::Ownership;
 use warren_runtime::{Health, Metrics};
 use warren_sqlite::{CommitObserver, OpenError, Options, Sqlite};
@@ -26,6 +28,15 @@ pub(crate) struct Local {
     bus: Bus,
     leases: Leases,
     placement: LocalPlacement,
+    files: Files,
+}
+
+/// Files of messages: where they are, how large they may be, from where they may be fetched.
+struct Files {
+    objects: ObjectStorage,
+    limits: MediaLimits,
+    egress: Guard,
+    link_key: warren_gateway::LinkKey,
 }
 
 /// The store of a folder with the usual settings.
@@ -44,6 +55,54 @@ pub(crate) fn store_options_of(settings: &Settings, network: Network, metrics: &
         })),
         ..store_options(&settings.store.data_dir, network)
     }
+}
+
+/// In the store: the key that signs links to files.
+const LINK_KEY: &str = "media_link_key";
+
+impl Files {
+    async fn open(settings: &Settings, store: &Store) -> Result<Self, Failure> {
+        let key = store.put_meta_if_absent(LINK_KEY, &rand::random::<[u8; 32]>()).await?;
+        let key = key.try_into().map_err(|_| Failure::system("the key of links to files is damaged"))?;
+        Ok(Self {
+            objects: objects(settings).await?,
+            limits: settings.media.limits(),
+            egress: Guard::new(policy(settings)?).map_err(|error| Failure::config(format!("egress: {error}")))?,
+            link_key: warren_gateway::LinkKey::new(key),
+        })
+    }
+}
+
+async fn objects(settings: &Settings) -> Result<ObjectStorage, Failure> {
+    let media = &settings.media;
+    let opened = match &media.s3_secret_key {
+        Some(secret) if !media.s3_endpoint.is_empty() => ObjectStorage::bucket(&Bucket {
+            endpoint: media.s3_endpoint.clone(),
+            name: media.s3_bucket.clone(),
+            region: media.s3_region.clone(),
+            access_key: media.s3_access_key.clone(),
+            secret_key: secret.reveal().to_owned(),
+        }),
+        _ if media.folder.as_os_str().is_empty() => ObjectStorage::folder(&settings.store.data_dir.join("media")).await,
+        _ => ObjectStorage::folder(&media.folder).await,
+    };
+    opened.map_err(|error| Failure::config(format!("media: {error}")))
+}
+
+fn policy(settings: &Settings) -> Result<Policy, Failure> {
+    let egress = &settings.egress;
+    let network = |text: &String| {
+        text.parse().map_err(|_| Failure::config("egress.networks: a network is written as 10.1.0.0/16 or fd00::/8"))
+    };
+    Ok(Policy {
+        plain_http: egress.allow_http,
+        ports: egress.ports.clone(),
+        networks: egress.networks.iter().map(network).collect::<Result<_, _>>()?,
+        internal_names: egress.internal_names.clone(),
+        own_hosts: egress.own_hosts.clone(),
+        max_bytes: settings.media.limits().most_bytes(),
+        ..Policy::default()
+    })
 }
 
 /// Opens a store.
@@ -82,6 +141,7 @@ impl Local {
         let Epoch(highest) = store.highest_epoch().await?;
         let epoch = Epoch(highest.saturating_add(1));
         let shard_count = ShardCount(settings.store.shard_count);
+        let files = Files::open(settings, &store).await?;
         Ok(Self {
             store,
             clock: Arc::new(SystemClock),
@@ -91,6 +151,7 @@ impl Local {
             bus: Bus::new(),
             leases: Leases::new(),
             placement: LocalPlacement::new(shard_count, epoch),
+            files,
         })
     }
 
@@ -103,6 +164,10 @@ impl Local {
             metrics: self.metrics.clone(),
             admin_key: Some(admin_key),
             health: self.health.clone(),
+            objects: Arc::new(self.files.objects.clone()),
+            limits: self.files.limits,
+            egress: self.files.egress.clone(),
+            link_key: self.files.link_key.clone(),
         }
     }
 
@@ -118,6 +183,9 @@ impl Local {
             shard_count: self.shard_count,
             master_key,
             endpoint,
+            objects: Arc::new(self.files.objects.clone()),
+            limits: self.files.limits,
+            egress: self.files.egress.clone(),
         }
     }
 

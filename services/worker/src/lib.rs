@@ -10,6 +10,7 @@ mod ask;
 mod client;
 mod instance;
 mod metrics;
+mod numbers;
 mod options;
 pub mod outbound;
 mod owner;
@@ -22,13 +23,14 @@ mod tasks;
 mod transport;
 mod upkeep;
 
-pub use options::Options;
+pub use options::{Options, Pacing};
 
 use sealing::MasterKey;
 use shared::Shared;
 use std::sync::Arc;
-use warren_domain::{Error, Result, ShardCount, network::Network, time::Clock};
-use warren_ports::{bus::Bus, lease::Leases, ledger::OwnerLedger, placement::Placement};
+use warren_domain::{Error, Result, ShardCount, media::MediaLimits, network::Network, time::Clock};
+use warren_egress::Guard;
+use warren_ports::{bus::Bus, lease::Leases, ledger::OwnerLedger, objects::Objects, placement::Placement};
 use warren_runtime::{Lifecycle, Metrics};
 
 /// What the worker needs of the outside.
@@ -38,6 +40,12 @@ pub struct Ports {
     pub ledger: Arc<dyn OwnerLedger>,
     /// The bus.
     pub bus: Arc<dyn Bus>,
+    /// The bytes of files.
+    pub objects: Arc<dyn Objects>,
+    /// How large files may be, and how long they are kept.
+    pub limits: MediaLimits,
+    /// What asks the addresses that callers named.
+    pub egress: Guard,
     /// Where it proves that it lives.
     pub leases: Arc<dyn Leases>,
     /// Which shards it owns.

@@ -20,6 +20,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) failover_seconds: Histogram,
     pub(crate) outbound_queue: IntGauge,
     pub(crate) resends: IntCounterVec,
+    pub(crate) restrictions: IntCounterVec,
+    pub(crate) number_checks: IntCounterVec,
 }
 
 impl WorkerMetrics {
@@ -50,6 +52,16 @@ impl WorkerMetrics {
             failover_seconds: metrics
                 .seconds("warren_failover_seconds", "From owning a shard to the last of its instances online."),
             outbound_queue: metrics.gauge("warren_outbound_queue", "Open outbound messages held in memory."),
+            restrictions: metrics.counters(
+                "warren_restrictions_total",
+                "Times an account could not send everything for a while, by reason.",
+                &["reason"],
+            ),
+            number_checks: metrics.counters(
+                "warren_number_checks_total",
+                "Numbers that WhatsApp was asked about, by what it said.",
+                &["result"],
+            ),
             resends: metrics.counters("warren_resends_total", "Repeated sends, by kind.", &["kind"]),
         };
         for state in InstanceState::ALL {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use warren_domain::Network;
 
 /// Settings of the worker, with their defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub struct Options {
     pub window: u32,
     /// Messages of an instance on their way at once, each to another chat.
     pub in_flight: usize,
+    /// Whether messages are paced.
+    pub pacing: Pacing,
+    /// How far apart the messages of an account are, on average, milliseconds; 0 is as fast as it goes.
+    pub pace_ms: u64,
+    /// To how many people who never exchanged a message with it an account writes within 24 hours; 0 is any number. More wait.
+    pub new_chats_per_day: u32,
     /// No answer of the server to a message for this long, milliseconds: the connection is rebuilt.
     pub ack_deadline_ms: u64,
     /// A pairing that nobody scans ends after this, seconds.
@@ -44,6 +51,27 @@ pub struct Options {
     pub message_retention_s: u64,
 }
 
+/// Whether messages are paced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pacing {
+    /// With WhatsApp yes; with a simulator, where no number can be lost, no.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How fast an account may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Between two messages, on average; zero is none.
+    pub(crate) interval: Duration,
+    /// 0 is any number.
+    pub(crate) new_chats_per_day: u32,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -57,6 +85,9 @@ impl Default for Options {
             sweep_ms: 1_000,
             window: 256,
             in_flight: 64,
+            pacing: Pacing::Auto,
+            pace_ms: 1_000,
+            new_chats_per_day: 200,
             ack_deadline_ms: 10_000,
             pairing_deadline_s: 600,
             silent_after_s: 90,
@@ -82,10 +113,22 @@ impl Options {
                 self.lease_renewal_ms > 0 && self.lease_ttl_ms >= 4 * self.lease_renewal_ms,
                 "worker.lease_ttl_ms must be at least four times worker.lease_renewal_ms",
             ),
+            (self.pace_ms <= 3_600_000, "worker.pace_ms must be at most 3600000"),
             (self.sweep_ms >= 100, "worker.sweep_ms must be at least 100"),
             (self.ack_deadline_ms >= 1_000, "worker.ack_deadline_ms must be at least 1000"),
         ];
         checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, message)| Err(message.to_owned()))
+    }
+
+    /// The pace of an account of this network; `None`: any.
+    pub(crate) fn pace(&self, network: &Network) -> Option<Pace> {
+        let is_paced = match self.pacing {
+            Pacing::Auto => *network == Network::Whatsapp,
+            Pacing::On => true,
+            Pacing::Off => false,
+        };
+        let pace = Pace { interval: Duration::from_millis(self.pace_ms), new_chats_per_day: self.new_chats_per_day };
+        is_paced.then_some(pace)
     }
 
     pub(crate) fn lease_ttl(&self) -> Duration {

@@ -1,7 +1,8 @@
 //! Events: what happened, in the order in which it happened to each instance.
 
+use crate::group::GroupUpdate;
 use crate::message::{Content, Message, MessageStatus};
-use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, Person, TenantId, Timestamp};
+use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, Person, Restriction, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{fmt, str::FromStr};
@@ -35,7 +36,7 @@ pub enum EventType {
     GroupUpdated,
     /// A contact's name, picture or about changed.
     ContactUpdated,
-    /// WhatsApp restricts the account for a time; its queue waits.
+    /// The account may not send everything for a time, or may again; what it may not waits in its queue.
     AccountRestricted,
     /// Ephemeral: a QR code to show.
     PairingQr,
@@ -262,6 +263,34 @@ impl NewEvent {
             "reason": reason,
         }));
         Self::new(EventType::MessageUndecryptable, at, data)
+    }
+
+    /// The event of a restriction of what the account may send, or (`lifted`) of its end.
+    #[must_use]
+    pub fn account_restricted(restriction: &Restriction, lifted: bool, at: Timestamp) -> Self {
+        let held = Some(restriction).filter(|_| !lifted);
+        let data = object(json!({
+            "reason": restriction.reason,
+            "scope": restriction.scope,
+            "until": held.and_then(|held| held.until),
+            "restarts_at": held.map(|held| held.restarts_at),
+            "lifted": lifted,
+        }));
+        Self::new(EventType::AccountRestricted, at, data)
+    }
+
+    /// The event of what a contact changed: `change` holds what is new of it (`picture_id`, `about`; `null` for taken away).
+    #[must_use]
+    pub fn contact_updated(contact: &Person, change: Map<String, Value>, at: Timestamp) -> Self {
+        let mut data = object(json!({"from": contact}));
+        data.extend(change);
+        Self::new(EventType::ContactUpdated, at, data)
+    }
+
+    /// The event of something that happened to a group.
+    #[must_use]
+    pub fn group_updated(update: &GroupUpdate, at: Timestamp) -> Self {
+        Self::new(EventType::GroupUpdated, at, object(json!(update)))
     }
 
     /// The event of a new status of an outbound message.

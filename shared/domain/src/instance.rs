@@ -1,6 +1,6 @@
 //! Instances: WhatsApp accounts linked to Warren.
 
-use crate::{InstanceId, TenantId, Timestamp};
+use crate::{InstanceId, Restriction, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -107,6 +107,8 @@ pub struct Instance {
     pub account: Option<Account>,
     /// Its stored health: changes are events.
     pub health: Health,
+    /// What it may not send for a time.
+    pub restriction: Option<Restriction>,
     /// When it was created.
     pub created_at: Timestamp,
 }

@@ -1,5 +1,13 @@
 //! Files of messages: what is known of a file, and where it stands. Its bytes are in the object store, never in the ledger.
 
+mod filename;
+mod inspect;
+mod limits;
+
+pub use filename::sanitised_filename;
+pub use inspect::{HEAD_BYTES, Inspected, UNKNOWN_TYPE, VOICE_TYPE, inspect};
+pub use limits::MediaLimits;
+
 use crate::{InstanceId, MediaId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -23,6 +31,8 @@ pub enum MediaState {
 pub enum MediaFailure {
     /// They were kept as long as files are kept here.
     Expired,
+    /// The caller deleted them, or the instance they came by.
+    Deleted,
     /// WhatsApp does not have them any more.
     Gone,
     /// What came is not what was announced: its hash or length differs.
@@ -41,8 +51,9 @@ pub enum MediaFailure {
 
 impl MediaFailure {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Expired,
+        Self::Deleted,
         Self::Gone,
         Self::MediaIntegrity,
         Self::MediaFetch,
@@ -57,6 +68,7 @@ impl MediaFailure {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
+            Self::Deleted => "deleted",
             Self::Gone => "gone",
             Self::MediaIntegrity => "media_integrity",
             Self::MediaFetch => "media_fetch",
@@ -88,6 +100,29 @@ pub enum MediaKind {
     Document,
     /// A sticker: WebP.
     Sticker,
+}
+
+impl MediaKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Image, Self::Video, Self::Audio, Self::Document, Self::Sticker];
+
+    /// The name as the API writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Document => "document",
+            Self::Sticker => "sticker",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// Where a file comes from.
@@ -132,7 +167,7 @@ pub struct Media {
     pub source: Option<Vec<u8>>,
     /// When it was made known here.
     pub created_at: Timestamp,
-    /// Until when its bytes are kept; then it is `failed(expired)`.
+    /// Until when its bytes are kept, or may still be fetched; then it is `failed(expired)`.
     pub expires_at: Timestamp,
 }
 
@@ -153,6 +188,8 @@ pub enum MediaOutcome {
         sha256: [u8; 32],
         /// Their type, if that is known better now.
         mime_type: Option<String>,
+        /// Until when they are kept: see [`MediaLimits::kept_until`].
+        expires_at: Timestamp,
     },
     /// They cannot be had.
     Failed(MediaFailure),

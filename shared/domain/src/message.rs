@@ -219,6 +219,8 @@ pub struct Message {
     pub delivery: Delivery,
     /// Not to be sent after this moment (outbound, while queued).
     pub expires_at: Option<Timestamp>,
+    /// Not to be sent before this moment (outbound).
+    pub send_at: Option<Timestamp>,
     /// The caller's own data.
     pub metadata: Map<String, Value>,
     /// Whether it was caught up after a gap (inbound).
@@ -242,4 +244,6 @@ pub struct Outbound {
     pub handed_epoch: Option<Epoch>,
     /// The encrypted stanza, from the first claim until `sent`. A re-send repeats exactly these bytes.
     pub stanza: Option<Vec<u8>>,
+    /// What WhatsApp's media host answered for its file, as the owner wrote it: the same for every encryption.
+    pub upload: Option<Vec<u8>>,
 }

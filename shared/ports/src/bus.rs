@@ -28,6 +28,8 @@ pub struct Command {
 pub enum Action {
     /// Start pairing by QR code.
     PairByQr,
+    /// Start pairing by a code that is typed on the phone with this number.
+    PairByCode(PhoneToPair),
     /// How the pairing stands.
     PairingStatus,
     /// End the pairing.
@@ -46,6 +48,8 @@ pub enum Action {
     Health,
     /// Ask WhatsApp.
     Ask(Ask),
+    /// Take a message out of the queue before it is handed to the wire: `Accepted` once it is committed as cancelled.
+    CancelMessage(MessageId),
 }
 
 /// An owner's answer.
@@ -66,6 +70,17 @@ pub enum Reply {
     NotFound,
 }
 
+/// The number of a phone that a code is typed on: E.164 digits.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PhoneToPair(pub String);
+
+impl std::fmt::Debug for PhoneToPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PhoneToPair(..)")
+    }
+}
+
 /// How a pairing stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairing {
@@ -73,6 +88,8 @@ pub struct Pairing {
     pub state: PairingState,
     /// The text of the current QR code.
     pub qr: Option<String>,
+    /// The current code to type on the phone, `XXXX-XXXX`.
+    pub code: Option<String>,
     /// Until when that code is good.
     pub expires_at: Option<Timestamp>,
     /// Why it failed.
@@ -87,7 +104,7 @@ pub enum PairingState {
     None,
     /// Connecting; there is no code yet.
     Starting,
-    /// There is a code to scan.
+    /// There is a code to scan or to type.
     Waiting,
     /// Paired.
     Succeeded,

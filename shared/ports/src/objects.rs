@@ -30,13 +30,14 @@ pub struct Stored {
 #[async_trait]
 pub trait Objects: Send + Sync {
     /// Stores the bytes under a name, replacing what is there. Atomic: a reader sees the former bytes, or all of the new ones;
-    /// after an error of the stream or of the store nothing of the new ones is left. Durable once it returned.
+    /// after an error of the stream or of the store, or if the future is dropped, nothing of the new ones is left. Durable
+    /// once it returned.
     ///
     /// # Errors
     /// The stream's own error; `Exhausted` with the code `storage_full` when there is no room; `Unavailable` for a passing
     /// condition.
     async fn put(&self, name: ObjectName, bytes: Bytestream) -> Result<Stored>;
-    /// The bytes of a name from `from` on, to the end; `None` if there are none.
+    /// The bytes of a name from `from` on, to the end (none at or beyond it); `None` if there is no such name.
     async fn get(&self, name: ObjectName, from: u64) -> Result<Option<Bytestream>>;
     /// Removes the bytes of a name; one that is not there is removed already.
     async fn delete(&self, name: ObjectName) -> Result<()>;

@@ -62,12 +62,15 @@ impl Owner {
             content: Content::Text {
                 text: Text { body: "Your order has left the house and arrives tomorrow.".to_owned(), ..Text::default() },
             },
+            media: None,
             quoted: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             created_at: at,
             idempotency: None,
+            part: None,
             queue_limit: 100_000,
         };
         let (id, whatsapp_id) = (message.id, message.whatsapp_id.clone());
@@ -102,12 +105,13 @@ impl Owner {
             reason: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             backfilled: false,
             times: Times { created: at, ..Times::default() },
         };
         let event = NewEvent::message_received(&message, at);
-        self.commit(Op::Receive(Box::new(Inbound { message, event }))).await;
+        self.commit(Op::Receive(Box::new(Inbound { message, event, media: None }))).await;
         self.commit(Op::Delete { kind: RecordKind::PendingInbound, keys: vec![key] }).await;
     }
 }
@@ -136,6 +140,7 @@ async fn owners(store: &Sqlite, count: usize) -> Vec<Owner> {
             since: at,
             account,
             health: Health::OK,
+            restriction: None,
             created_at: at,
         };
         store.create_instance(&instance, u32::MAX).await.unwrap();

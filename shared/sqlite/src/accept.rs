@@ -3,10 +3,10 @@
 //! Persisted: the message as it was asked for, with everything that is the same for all attempts (WhatsApp id, secret), and
 //! the caller's key. The number of open messages is moved with it, so that the limit needs no counting.
 
-use crate::Sqlite;
 use crate::messages::find;
 use crate::rows::{delivery_number, direction_number, json, maybe_json, millis, object};
 use crate::transaction::Tx;
+use crate::{Sqlite, media};
 use rusqlite::{OptionalExtension, Result, params};
 use warren_domain::message::Times;
 use warren_domain::{Direction, InstanceState, Message, MessageId, MessageStatus};
@@ -50,39 +50,60 @@ fn accept_one(tx: &Tx<'_>, message: &NewMessage) -> Result<Accepted> {
         return Ok(Accepted::QueueFull);
     }
     insert(tx, message)?;
+    if let Some(file) = &message.media {
+        media::insert(tx.conn, file)?;
+    }
     if let Some(key) = &message.idempotency {
-        tx.conn
-            .prepare_cached(
-                "INSERT INTO idempotency (tenant_id, key, purpose, fingerprint, resource, stored_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                message.tenant.as_bytes(),
-                key.key,
-                SENT_MESSAGE,
-                key.fingerprint,
-                message.id.as_bytes(),
-                tx.now.as_millis()
-            ])?;
+        keep_key(tx, message, key)?;
     }
     Ok(Accepted::New(as_queued(message)))
 }
 
+/// Keeps the key, and for a part of a request the name of the part beside it. A caller's key has no space in it.
+fn keep_key(tx: &Tx<'_>, message: &NewMessage, key: &IdempotencyKey) -> Result<()> {
+    let mut statement = tx.conn.prepare_cached(
+        "INSERT INTO idempotency (tenant_id, key, purpose, fingerprint, resource, stored_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant_id, key) DO NOTHING",
+    )?;
+    for name in [Some(key.key.clone()), message.part.map(|part| part_key(key, part))].into_iter().flatten() {
+        statement.execute(params![
+            message.tenant.as_bytes(),
+            name,
+            SENT_MESSAGE,
+            key.fingerprint,
+            message.id.as_bytes(),
+            tx.now.as_millis()
+        ])?;
+    }
+    Ok(())
+}
+
+fn part_key(key: &IdempotencyKey, part: u32) -> String {
+    format!("{} {part}", key.key)
+}
+
 /// The verdict on a key that was used before.
 fn seen_before(tx: &Tx<'_>, message: &NewMessage, key: &IdempotencyKey) -> Result<Option<Accepted>> {
-    let seen = tx
-        .conn
-        .prepare_cached("SELECT purpose, fingerprint, resource FROM idempotency WHERE tenant_id = ?1 AND key = ?2")?
-        .query_row(params![message.tenant.as_bytes(), key.key], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?, MessageId::from_bytes(row.get(2)?)))
-        })
-        .optional()?;
-    let Some((purpose, fingerprint, first)) = seen else { return Ok(None) };
+    let Some((purpose, fingerprint, mut first)) = kept(tx, message, &key.key)? else { return Ok(None) };
     if purpose != SENT_MESSAGE || fingerprint != key.fingerprint {
         return Ok(Some(Accepted::Mismatch));
     }
+    if let Some(part) = message.part {
+        let Some((_, _, made)) = kept(tx, message, &part_key(key, part))? else { return Ok(None) };
+        first = made;
+    }
     // The key outlives its message only where the instance was deleted: retention keeps messages longer than keys.
     Ok(Some(find(tx.conn, message.tenant, first)?.map_or(Accepted::NoInstance, Accepted::Replay)))
+}
+
+/// What is kept under a name: purpose, fingerprint, resource.
+fn kept(tx: &Tx<'_>, message: &NewMessage, name: &str) -> Result<Option<(i64, [u8; 32], MessageId)>> {
+    tx.conn
+        .prepare_cached("SELECT purpose, fingerprint, resource FROM idempotency WHERE tenant_id = ?1 AND key = ?2")?
+        .query_row(params![message.tenant.as_bytes(), name], |row| {
+            Ok((row.get(0)?, row.get(1)?, MessageId::from_bytes(row.get(2)?)))
+        })
+        .optional()
 }
 
 fn refusal(tx: &Tx<'_>, message: &NewMessage) -> Result<Option<Accepted>> {
@@ -109,8 +130,8 @@ fn insert(tx: &Tx<'_>, message: &NewMessage) -> Result<()> {
     tx.conn
         .prepare_cached(
             "INSERT INTO messages (id, tenant_id, instance_id, direction, whatsapp_id, chat, author_jid, content, quoted, status,
-                 delivery, expires_at, metadata, backfilled, stored_at, created_at, secret, attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?15, 0)",
+                 delivery, expires_at, metadata, backfilled, stored_at, created_at, secret, attempt, send_at, held)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?15, 0, ?16, ?17)",
         )?
         .execute(params![
             message.id.as_bytes(),
@@ -128,6 +149,8 @@ fn insert(tx: &Tx<'_>, message: &NewMessage) -> Result<()> {
             tx.now.as_millis(),
             message.created_at.as_millis(),
             message.secret,
+            millis(message.send_at),
+            message.send_at.is_some_and(|at| at > tx.now),
         ])?;
     Ok(())
 }
@@ -147,6 +170,7 @@ fn as_queued(message: &NewMessage) -> Message {
         reason: None,
         delivery: message.delivery,
         expires_at: message.expires_at,
+        send_at: message.send_at,
         metadata: message.metadata.clone(),
         backfilled: false,
         times: Times { created: message.created_at, ..Times::default() },

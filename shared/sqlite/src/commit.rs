@@ -1,17 +1,20 @@
 //! The hot writes: the fence, whose instance it is, then the operation.
 
 mod instance;
+mod members;
 mod message;
 mod session;
 
 pub(crate) use session::after_prefix;
 
 use crate::counters::{self, Subject};
+use crate::media;
 use crate::transaction::{Standing, Tx};
 use async_trait::async_trait;
 use rusqlite::Result;
 use warren_domain::event::NewEvent;
-use warren_domain::{Error, Shard};
+use warren_domain::media::MediaOutcome;
+use warren_domain::{Error, MediaId, Shard};
 use warren_ports::ledger::{Committer, Op, Outcome, RecordKind, Write};
 
 use crate::Sqlite;
@@ -56,11 +59,37 @@ pub(crate) fn apply(tx: &mut Tx<'_>, write: &Write) -> Result<Outcome> {
             message::Claim { message: *message, stanza, replace: *replace_stanza, at: *at },
         ),
         Op::Fail { message, reason, at } => message::fail(tx, subject, *message, *reason, *at),
+        Op::Cancel { message, at } => message::cancel(tx, subject, *message, *at),
+        Op::SetRestriction { restriction, at } => instance::set_restriction(tx, subject, restriction.as_ref(), *at),
         Op::Receipt(target) => message::receipt(tx, subject, target),
+        Op::Audience { message, members } => members::audience(tx, subject, *message, members),
+        Op::MemberReceipt { target, member } => members::receipt(tx, subject, target, member),
         Op::Receive(inbound) => message::receive(tx, subject, inbound),
+        Op::KeepNumbers { checks, at } => crate::numbers::keep(tx, subject, checks, *at),
+        Op::SetUpload { message, upload } => message::set_upload(tx, subject, *message, upload),
+        Op::SettleMedia { media, outcome, event } => settle_media(tx, subject, *media, outcome, event.as_ref()),
         Op::Append(event) => append(tx, subject, event),
         Op::Barrier => Ok(Outcome::Done),
     }
+}
+
+fn settle_media(
+    tx: &Tx<'_>,
+    subject: Subject,
+    id: MediaId,
+    outcome: &MediaOutcome,
+    event: Option<&NewEvent>,
+) -> Result<Outcome> {
+    if event.is_some_and(|event| event.kind.is_ephemeral()) {
+        return Ok(refused("ephemeral_event", "An ephemeral event is not stored."));
+    }
+    if !media::settle(tx.conn, subject.tenant, Some(subject.instance), id, outcome)? {
+        return Ok(Outcome::NoChange);
+    }
+    if let Some(event) = event {
+        counters::append(tx, subject, event, 0, false)?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn append(tx: &Tx<'_>, subject: Subject, event: &NewEvent) -> Result<Outcome> {
@@ -98,8 +127,12 @@ pub(crate) fn bytes(op: &Op) -> usize {
         Op::Put(records) => records.iter().map(|record| record.key.len() + record.value.len() + 64).sum(),
         Op::Mark { keys, .. } | Op::Delete { keys, .. } => keys.len() * 64,
         Op::Claim { stanza, .. } => stanza.len() + ROW,
+        Op::SetUpload { upload, .. } => upload.len() + ROW,
         Op::Receipt(target) => target.whatsapp_ids.len() * ROW,
+        Op::MemberReceipt { target, .. } => target.whatsapp_ids.len() * ROW,
+        Op::Audience { members, .. } => members.len() * 128,
         Op::Receive(_) => 4 * ROW,
+        Op::KeepNumbers { checks, .. } => checks.len() * ROW,
         _ => ROW,
     }
 }

@@ -59,7 +59,7 @@ pub(crate) struct Tracked {
 pub(crate) fn fail(tx: &Tx<'_>, subject: Subject, message: &Tracked, reason: FailureReason, at: Timestamp) -> Result<()> {
     tx.conn
         .prepare_cached(
-            "UPDATE messages SET status = ?2, reason = ?3, failed_at = ?4, stanza = NULL WHERE queue_order = ?1",
+            "UPDATE messages SET status = ?2, reason = ?3, failed_at = ?4, stanza = NULL, held = 0 WHERE queue_order = ?1",
         )?
         .execute(params![message.order, MessageStatus::Failed.rank(), reason.as_str(), at.as_millis()])?;
     let event = NewEvent::message_status(&StatusChange {
@@ -84,8 +84,12 @@ pub(crate) fn fail_open(tx: &Tx<'_>, subject: Subject, reason: FailureReason, at
 
 fn open_of(conn: &Connection, instance: InstanceId) -> Result<Vec<Tracked>> {
     conn.prepare_cached(
-        "SELECT queue_order, id, whatsapp_id, chat FROM messages INDEXED BY messages_open
-         WHERE instance_id = ?1 AND status < 2 ORDER BY queue_order",
+        "SELECT queue_order, id, whatsapp_id, chat FROM messages WHERE queue_order IN (
+             SELECT queue_order FROM messages INDEXED BY messages_open
+             WHERE instance_id = ?1 AND status < 2 AND held = 0
+             UNION ALL
+             SELECT queue_order FROM messages INDEXED BY messages_held_by_instance WHERE instance_id = ?1 AND held = 1)
+         ORDER BY queue_order",
     )?
     .query_map(params![instance.as_bytes()], |row| {
         Ok(Tracked {

@@ -5,7 +5,8 @@ use crate::Sqlite;
 use crate::commit::shard_set;
 use crate::counters::{Subject, fail_open};
 use crate::failure::Stop;
-use crate::rows::{self, health_number, instance_columns, millis, object};
+use crate::media;
+use crate::rows::{self, health_number, instance_columns, maybe_json, millis, object};
 use crate::tenants;
 use crate::transaction::Tx;
 use async_trait::async_trait;
@@ -87,6 +88,7 @@ impl Instances for Sqlite {
                 return Ok(false);
             }
             fail_open(tx, Subject { tenant, instance: id }, FailureReason::LoggedOut, tx.now)?;
+            media::delete_of_instance(tx, tenant, id)?;
             tx.forget();
             Ok(true)
         })
@@ -104,7 +106,7 @@ impl Instances for Sqlite {
                     ", (SELECT last_active_at FROM instance_counters WHERE instance_id = instances.id)
                       FROM instances INDEXED BY instances_by_shard WHERE shard = ?1 AND deleted_at IS NULL"
                 ))?;
-                let rows = statement.query_map(params![shard.0], |row| Ok((row.get(16)?, rows::instance(row)?)))?;
+                let rows = statement.query_map(params![shard.0], |row| Ok((row.get(17)?, rows::instance(row)?)))?;
                 for row in rows {
                     found.push(row?);
                 }
@@ -174,7 +176,7 @@ fn insert(tx: &Tx<'_>, instance: &Instance) -> rusqlite::Result<()> {
         .prepare_cached(concat!(
             "INSERT INTO instances (",
             instance_columns!(),
-            ", shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+            ", shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
         ))?
         .execute(params![
             instance.id.as_bytes(),
@@ -193,6 +195,7 @@ fn insert(tx: &Tx<'_>, instance: &Instance) -> rusqlite::Result<()> {
             millis(instance.health.last_stanza_at),
             instance.health.rtt_ms,
             instance.created_at.as_millis(),
+            maybe_json(instance.restriction.as_ref())?,
             Shard::of(instance.id, tx.shards).0,
         ])?;
     tx.conn

@@ -9,6 +9,7 @@ use crate::Sqlite;
 use crate::counters::{self, Subject, Tracked};
 use crate::events::REMOVED_TO;
 use crate::meta;
+use crate::numbers;
 use crate::transaction::Tx;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -25,6 +26,8 @@ struct Candidates {
     events: Vec<i64>,
     messages: Vec<i64>,
     keys: Vec<([u8; 16], String, i64)>,
+    numbers: numbers::Stale,
+    media: Vec<i64>,
     /// Those of which something can go now.
     deleted: Vec<InstanceId>,
 }
@@ -77,11 +80,20 @@ fn candidates(conn: &Connection, now: Timestamp, retention: &Retention, limit: u
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?
             .collect::<rusqlite::Result<_>>()?,
+        numbers: numbers::stale(conn, now, limit)?,
+        media: conn
+            .prepare_cached(
+                "SELECT rowid FROM media INDEXED BY media_gone WHERE bytes_gone = 1 AND expires_at < ?1
+                 ORDER BY expires_at LIMIT ?2",
+            )?
+            .query_map(params![now.before(messages).as_millis(), limit], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?,
         deleted: conn
             .prepare_cached(
                 "SELECT id FROM instances i INDEXED BY instances_deleted WHERE deleted_at IS NOT NULL
                      AND (EXISTS (SELECT 1 FROM messages WHERE instance_id = i.id)
                           OR EXISTS (SELECT 1 FROM session_records WHERE instance_id = i.id)
+                          OR EXISTS (SELECT 1 FROM known_chats WHERE instance_id = i.id)
                           OR deleted_at < ifnull((SELECT stored_at FROM events ORDER BY position LIMIT 1), ?2)
                           OR EXISTS (SELECT 1 FROM instance_counters WHERE instance_id = i.id AND event_seq = 0))
                  LIMIT ?1",
@@ -132,7 +144,11 @@ fn old_messages(conn: &Connection, age: &Age, limit: u32) -> rusqlite::Result<Ve
 fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<Expired> {
     let full = |count: usize| count >= limit as usize;
     let mut expired = Expired {
-        more: full(found.events.len()) || full(found.messages.len()) || full(found.keys.len()) || full(found.deleted.len()),
+        more: full(found.events.len())
+            || full(found.messages.len())
+            || full(found.keys.len())
+            || full(found.media.len())
+            || full(found.deleted.len()),
         ..Expired::default()
     };
     for position in &found.events {
@@ -149,6 +165,11 @@ fn remove(tx: &mut Tx<'_>, found: &Candidates, limit: u32) -> rusqlite::Result<E
         let mut statement =
             tx.conn.prepare_cached("DELETE FROM idempotency WHERE tenant_id = ?1 AND key = ?2 AND stored_at = ?3")?;
         expired.idempotency += rows(statement.execute(params![tenant, key, stored_at])?);
+    }
+    expired.more |= full(numbers::remove(tx, &found.numbers)?);
+    for row in &found.media {
+        let mut statement = tx.conn.prepare_cached("DELETE FROM media WHERE rowid = ?1 AND bytes_gone = 1")?;
+        expired.media += rows(statement.execute([row])?);
     }
     purge(tx, &found.deleted, limit, &mut expired)?;
     Ok(expired)
@@ -176,6 +197,14 @@ fn purge(tx: &mut Tx<'_>, deleted: &[InstanceId], limit: u32, expired: &mut Expi
             .execute(params![id, left])?;
         expired.messages += rows(messages);
         left -= count(messages);
+        let chats = tx
+            .conn
+            .prepare_cached(
+                "DELETE FROM known_chats WHERE instance_id = ?1 AND chat IN
+                     (SELECT chat FROM known_chats WHERE instance_id = ?1 LIMIT ?2)",
+            )?
+            .execute(params![id, left.max(0)])?;
+        left -= count(chats);
         if left <= 0 {
             expired.more = true;
             return Ok(());

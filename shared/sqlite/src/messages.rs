@@ -5,12 +5,13 @@
 
 use crate::commit::shard_set;
 use crate::rows::{self, direction_number, message_columns, outbound_columns};
-use crate::{Sqlite, accept};
+use crate::{Sqlite, accept, queue};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
+use warren_domain::group::{Member, MemberReceipt};
 use warren_domain::message::Outbound;
-use warren_domain::{InstanceId, Message, MessageId, MessageStatus, Result, Shard, TenantId};
-use warren_ports::ledger::{Accepted, MessageFilter, Messages, NewMessage};
+use warren_domain::{InstanceId, Message, MessageId, MessageStatus, Result, Shard, TenantId, Timestamp};
+use warren_ports::ledger::{Accepted, Acquaintance, MessageFilter, Messages, NewMessage, Released};
 
 /// How many messages with one WhatsApp id are shown.
 const SAME_ID: u32 = 100;
@@ -92,23 +93,55 @@ impl Messages for Sqlite {
         .await
     }
 
+    async fn member_receipts(&self, tenant: TenantId, id: MessageId) -> Result<Vec<MemberReceipt>> {
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT jid, pn, lid, m.delivered_at, m.read_at, m.played_at FROM message_members m
+                 WHERE m.queue_order = (SELECT queue_order FROM messages WHERE id = ?1 AND tenant_id = ?2) ORDER BY jid",
+            )?;
+            let found = statement
+                .query_map(params![id.as_bytes(), tenant.as_bytes()], |row| {
+                    Ok(MemberReceipt {
+                        member: Member { jid: row.get(0)?, pn: row.get(1)?, lid: row.get(2)? },
+                        delivered_at: rows::maybe_time(row, 3)?,
+                        read_at: rows::maybe_time(row, 4)?,
+                        played_at: rows::maybe_time(row, 5)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(found)
+        })
+        .await
+    }
+
     async fn open_messages(&self, instances: &[InstanceId], limit: u32) -> Result<Vec<Outbound>> {
         let instances = instances.to_vec();
         self.read(move |conn| {
             let mut found = Vec::new();
             for instance in &instances {
-                let mut statement = conn.prepare_cached(concat!(
-                    "SELECT ",
-                    outbound_columns!(),
-                    " FROM messages INDEXED BY messages_open WHERE instance_id = ?1 AND status < 2 ORDER BY queue_order LIMIT ?2"
-                ))?;
-                for row in statement.query_map(params![instance.as_bytes(), limit], rows::outbound)? {
-                    found.push(row?);
-                }
+                queue::open(conn, *instance, limit, &mut found)?;
             }
             Ok(found)
         })
         .await
+    }
+
+    async fn open_messages_to_known(&self, instance: InstanceId, limit: u32) -> Result<Vec<Outbound>> {
+        self.read(move |conn| Ok(queue::open_to_known(conn, instance, limit)?)).await
+    }
+
+    async fn acquaintance(&self, instance: InstanceId, chats: &[String], since: Timestamp) -> Result<Acquaintance> {
+        let chats = chats.to_vec();
+        self.read(move |conn| Ok(queue::acquaintance(conn, instance, &chats, since)?)).await
+    }
+
+    async fn release_due(&self, now: Timestamp, limit: u32) -> Result<Released> {
+        // Almost always nothing is due: the lane is not troubled then.
+        let due = self.read(move |conn| Ok(queue::due(conn, now, limit)?)).await?;
+        if due.is_empty() {
+            return self.read(move |conn| Ok(queue::nothing_due(conn)?)).await;
+        }
+        self.write(move |tx| Ok(queue::release(tx.conn, &due)?)).await
     }
 
     async fn instances_with_open_messages(&self, shards: &[Shard]) -> Result<Vec<InstanceId>> {
@@ -117,10 +150,10 @@ impl Messages for Sqlite {
             // One step of the index an instance, however many messages each has open.
             let mut statement = conn.prepare_cached(
                 "WITH RECURSIVE open (instance_id) AS (
-                     SELECT (SELECT min(instance_id) FROM messages INDEXED BY messages_open WHERE status < 2)
+                     SELECT (SELECT min(instance_id) FROM messages INDEXED BY messages_open WHERE status < 2 AND held = 0)
                      UNION ALL
                      SELECT (SELECT min(m.instance_id) FROM messages m INDEXED BY messages_open
-                             WHERE m.status < 2 AND m.instance_id > open.instance_id)
+                             WHERE m.status < 2 AND m.held = 0 AND m.instance_id > open.instance_id)
                      FROM open WHERE open.instance_id IS NOT NULL)
                  SELECT instance_id FROM open WHERE instance_id IS NOT NULL",
             )?;

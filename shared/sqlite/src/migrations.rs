@@ -8,16 +8,20 @@ use warren_domain::Timestamp;
 /// Marks the file as Warren's (`WRRN`), so that no other SQLite database is ever written to.
 const APPLICATION_ID: i32 = 0x5752_524e;
 
-/// Number, name, text; the numbers are consecutive from 1.
+/// Number, name, text; the numbers rise.
 const ALL: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../../../migrations/sqlite/0001_initial.sql")),
     (2, "events_without_seq_index", include_str!("../../../migrations/sqlite/0002_events_without_seq_index.sql")),
+    (3, "media", include_str!("../../../migrations/sqlite/0003_media.sql")),
+    (4, "message_members", include_str!("../../../migrations/sqlite/0004_message_members.sql")),
+    (5, "numbers_and_connections", include_str!("../../../migrations/sqlite/0005_numbers_and_connections.sql")),
+    (6, "queue", include_str!("../../../migrations/sqlite/0006_queue.sql")),
 ];
 
 /// Checks what was applied, and applies the rest if allowed.
 pub(crate) fn settle(conn: &Connection, now: Timestamp, allowed: bool) -> Result<(), OpenError> {
     let applied = applied(conn)?;
-    let known = i64::try_from(ALL.len()).unwrap_or(i64::MAX);
+    let known = ALL.last().map_or(0, |(number, _, _)| *number);
     for (version, checksum) in &applied {
         match ALL.iter().find(|(number, _, _)| number == version) {
             None => return Err(OpenError::Newer { found: *version, known }),

@@ -16,7 +16,7 @@ use warren_domain::{
 macro_rules! instance_columns {
     () => {
         "id, tenant_id, name, metadata, state, reason, since, phone, jid, lid, push_name, health_status, health_reason,
-         last_stanza_at, rtt_ms, created_at"
+         last_stanza_at, rtt_ms, created_at, restriction"
     };
 }
 
@@ -25,14 +25,14 @@ macro_rules! message_columns {
     () => {
         "id, tenant_id, instance_id, direction, whatsapp_id, chat, author_jid, author_pn, author_lid, author_name, content,
          quoted, status, reason, delivery, expires_at, metadata, backfilled, created_at, handed_at, sent_at, delivered_at,
-         read_at, played_at, failed_at"
+         read_at, played_at, failed_at, send_at"
     };
 }
 
 /// The columns that [`outbound`] reads.
 macro_rules! outbound_columns {
     () => {
-        concat!(crate::rows::message_columns!(), ", queue_order, secret, attempt, handed_epoch, stanza")
+        concat!(crate::rows::message_columns!(), ", queue_order, secret, attempt, handed_epoch, stanza, upload")
     };
 }
 
@@ -65,7 +65,8 @@ pub(crate) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Re
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
-fn from_maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
+/// Reads what [`maybe_json`] wrote.
+pub(crate) fn from_maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>> {
     if row.get_ref(column)? == rusqlite::types::ValueRef::Null { Ok(None) } else { from_json(row, column).map(Some) }
 }
 
@@ -135,6 +136,7 @@ pub(crate) fn instance(row: &Row<'_>) -> Result<Instance> {
         account,
         health: Health { status, reason: row.get(12)?, last_stanza_at: maybe_time(row, 13)?, rtt_ms: row.get(14)? },
         created_at: time(row, 15)?,
+        restriction: from_maybe_json(row, 16)?,
     })
 }
 
@@ -168,6 +170,7 @@ pub(crate) fn message(row: &Row<'_>) -> Result<Message> {
         reason,
         delivery,
         expires_at: maybe_time(row, 15)?,
+        send_at: maybe_time(row, 25)?,
         metadata: from_object(row, 16)?,
         backfilled: row.get(17)?,
         times: Times {
@@ -194,10 +197,11 @@ fn author(row: &Row<'_>) -> Result<Option<Person>> {
 pub(crate) fn outbound(row: &Row<'_>) -> Result<Outbound> {
     Ok(Outbound {
         message: message(row)?,
-        order: row.get(25)?,
-        secret: row.get(26)?,
-        attempt: row.get(27)?,
-        handed_epoch: row.get::<_, Option<i64>>(28)?.map(Epoch),
-        stanza: row.get(29)?,
+        order: row.get(26)?,
+        secret: row.get(27)?,
+        attempt: row.get(28)?,
+        handed_epoch: row.get::<_, Option<i64>>(29)?.map(Epoch),
+        stanza: row.get(30)?,
+        upload: row.get(31)?,
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::Stop;
 use crate::rows::{from_json, json, time};
-use crate::{Sqlite, keys};
+use crate::{Sqlite, keys, media};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use warren_domain::key::ApiKey;
@@ -61,6 +61,12 @@ impl Tenants for Sqlite {
                 let detail = "The tenant still has instances: delete them first.";
                 return Err(Stop::Verdict(Error::new(ErrorKind::Conflict, "tenant_not_empty", detail)));
             }
+            for sql in
+                ["DELETE FROM number_checks WHERE tenant_id = ?1", "DELETE FROM number_check_uses WHERE tenant_id = ?1"]
+            {
+                tx.conn.prepare_cached(sql)?.execute(params![id.as_bytes()])?;
+            }
+            media::delete_of_tenant(tx, id)?;
             // Its keys go by the foreign key.
             let rows = tx.conn.prepare_cached("DELETE FROM tenants WHERE id = ?1")?.execute(params![id.as_bytes()])?;
             Ok(rows > 0)

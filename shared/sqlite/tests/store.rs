@@ -10,8 +10,17 @@ use std::num::NonZeroU16;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use warren_domain::{ErrorKind, Network, ShardCount, Tenant, TenantId, Timestamp, tenant::Limits};
-use warren_ports::ledger::{Committer, Op, Outcome, Record, RecordKind, Sessions, Tenants};
+use warren_domain::{
+    Delivery, ErrorKind, MessageId, MessageStatus, Network, ShardCount, Tenant, TenantId, Timestamp,
+    group::Member,
+    message::Content,
+    tenant::Limits,
+    time::{Clock as _, SystemClock},
+};
+use warren_ports::ledger::{
+    Committer, Maintenance, Messages, NewMessage, Op, Outcome, ReceiptTarget, Record, RecordKind, Retention, Sessions,
+    Tenants,
+};
 use warren_sqlite::{OpenError, Options, Sqlite};
 use world::{World, put};
 
@@ -230,7 +239,7 @@ async fn unknown_pending_and_edited_migrations_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let not_allowed = || Options { migrate: false, ..options(dir.path()) };
     let refused = Sqlite::open(not_allowed()).await.unwrap_err();
-    assert!(matches!(refused, OpenError::Pending { count: 2 }), "{refused}");
+    assert!(matches!(refused, OpenError::Pending { count: 2.. }), "{refused}");
     assert!(!dir.path().join("warren.db").exists(), "a refusal left a file");
     open(dir.path()).await.close().await;
     Sqlite::open(not_allowed()).await.unwrap().close().await;
@@ -305,4 +314,44 @@ async fn the_log_does_not_grow_for_ever() {
         assert!(Instant::now() < deadline, "the log has {} bytes", length());
         write(round).await;
     }
+}
+
+/// Who a message went to is nobody's business once the message is gone.
+#[tokio::test]
+async fn the_members_of_a_message_go_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let world = World::new(&store).await;
+    let message = NewMessage {
+        id: MessageId::generate(),
+        tenant: world.tenant,
+        instance: world.instance,
+        whatsapp_id: "A".to_owned(),
+        secret: [3; 32],
+        chat: "120363000000000001@g.us".to_owned(),
+        content: Content::Unsupported,
+        quoted: None,
+        delivery: Delivery::AtLeastOnce,
+        expires_at: None,
+        metadata: serde_json::Map::new(),
+        created_at: Timestamp::default(),
+        idempotency: None,
+        queue_limit: 10,
+    };
+    let id = message.id;
+    store.accept(vec![message]).await.unwrap();
+    let members = vec![Member { jid: "1@lid".to_owned(), pn: None, lid: None }];
+    let sent = ReceiptTarget { whatsapp_ids: vec!["A".to_owned()], status: MessageStatus::Sent, at: Timestamp::default() };
+    let writes = vec![world.write(Op::Audience { message: id, members }), world.write(Op::Receipt(sent))];
+    assert!(matches!(store.commit(writes).await[..], [Outcome::Done, Outcome::Done]));
+    let count = || {
+        let conn = Connection::open(dir.path().join("warren.db")).unwrap();
+        conn.query_row("SELECT count(*) FROM message_members", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(count(), 1);
+    let kept = Duration::from_secs(60);
+    let retention = Retention { events: kept, messages: kept, idempotency: kept };
+    let later = SystemClock.now().after(2 * kept);
+    assert_eq!(store.expire(later, &retention, 10).await.unwrap().messages, 1);
+    assert_eq!(count(), 0);
 }

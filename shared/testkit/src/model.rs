@@ -29,6 +29,8 @@ pub struct Pairing {
     pub state: String,
     /// The text of the QR code to scan.
     pub qr: Option<String>,
+    /// The code to type on the phone.
+    pub code: Option<String>,
     /// Why it failed.
     pub reason: Option<String>,
     /// Until when the code is good.

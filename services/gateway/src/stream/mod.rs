@@ -2,13 +2,11 @@
 
 pub(crate) mod cursor;
 mod feed;
-mod quota;
 pub(crate) mod render;
 mod session;
 mod tail;
 pub(crate) mod tickets;
 
 pub(crate) use feed::Filter;
-pub(crate) use quota::Quota;
 pub(crate) use session::Session;
 pub(crate) use tail::Tails;

@@ -10,11 +10,11 @@
 
 use crate::{
     json,
+    quota::Place,
     state::App,
     stream::{
         cursor::Cursor,
         feed::{Feed, Filter},
-        quota::Place,
         tail::Rendered,
     },
     v1::events::stream::INSTANCES,

@@ -1,10 +1,13 @@
 //! Version 1 of the API: one file an endpoint.
 
 pub(crate) mod chats;
+pub(crate) mod contacts;
 pub(crate) mod events;
+pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod keys;
+pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod pairing;
 mod recipient;

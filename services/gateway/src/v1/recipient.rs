@@ -14,3 +14,17 @@ impl FromStr for Address {
         Recipient::parse(text).map(|recipient| Self(recipient.jid()))
     }
 }
+
+/// The address of a group. What is none is not found, like a group that does not exist.
+pub(crate) struct GroupAddress(pub(crate) String);
+
+impl FromStr for GroupAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match Recipient::parse(text)? {
+            group @ Recipient::Group(_) => Ok(Self(group.jid())),
+            Recipient::Phone(_) | Recipient::Lid(_) => Err(Error::not_found()),
+        }
+    }
+}

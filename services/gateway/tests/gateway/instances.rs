@@ -105,10 +105,11 @@ async fn pairing_by_qr() {
     gateway.delete(&path, key).await.is(204);
     assert_eq!(gateway.get(&path, key).await.is(200)["state"], "cancelled");
 
-    gateway
-        .post(&path, key, json!({"method": "code", "phone": "628123"}))
-        .await
-        .is_problem(422, "pairing_method_unavailable");
+    for phone in [Value::Null, json!("62812"), json!("0628123456"), json!("+62 812 345"), json!("628123456@s.whatsapp.net")]
+    {
+        gateway.post(&path, key, json!({"method": "code", "phone": phone})).await.is_problem(422, "invalid_request");
+    }
+    gateway.post(&path, key, json!({"method": "qr", "phone": "628123456"})).await.is_problem(422, "invalid_request");
     gateway.post(&path, key, json!({"method": "telepathy"})).await.is_problem(422, "invalid_request");
 }
 

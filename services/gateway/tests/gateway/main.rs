@@ -4,11 +4,13 @@
 mod bad_input;
 mod credentials;
 mod docs;
+mod groups;
 mod hostile_http;
 mod idempotency;
 mod instances;
 mod messages;
 mod operator;
+mod queue;
 mod stream;
 mod stream_limits;
 mod support;

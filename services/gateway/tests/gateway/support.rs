@@ -18,13 +18,27 @@ use std::{
     time::Duration,
 };
 use tokio::net::{TcpListener, TcpStream};
-use warren_domain::{Network, Timestamp, time::Clock};
-use warren_gateway::{AdminKey, Options, Ports};
+use warren_domain::{Network, Timestamp, media::MediaLimits, time::Clock};
+use warren_egress::{Guard, Policy};
+use warren_gateway::{AdminKey, LinkKey, Options, Ports};
+use warren_objects::ObjectStorage;
 use warren_runtime::{Health, Lifecycle, Metrics};
 use warren_sqlite::Sqlite;
 
 /// Everything is waited for so long, and no longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Small enough to be reached.
+pub(crate) const LIMITS: MediaLimits = MediaLimits {
+    retention_s: 24 * 3_600,
+    max_image_bytes: 2 * 1024 * 1024,
+    max_video_bytes: 4 * 1024 * 1024,
+    max_audio_bytes: 2 * 1024 * 1024,
+    max_document_bytes: 4 * 1024 * 1024,
+    max_sticker_bytes: 1024 * 1024,
+    max_pixels: 50_000_000,
+    storage_bytes: 12 * 1024 * 1024,
+};
 
 /// A clock that can be turned.
 #[derive(Debug, Default)]
@@ -54,7 +68,7 @@ pub(crate) struct Gateway {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) metrics: Metrics,
     pub(crate) admin: String,
-    store: Arc<tempfile::TempDir>,
+    pub(crate) store: Arc<tempfile::TempDir>,
 }
 
 /// A tenant with a key.
@@ -133,6 +147,8 @@ impl Gateway {
         clock: Arc<TurnedClock>,
         admin: String,
     ) -> Self {
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (lifecycle, metrics, health) = (Lifecycle::new(), Metrics::new(), Health::new());
@@ -144,6 +160,10 @@ impl Gateway {
             metrics: metrics.clone(),
             admin_key: Some(AdminKey::new(&admin).unwrap()),
             health,
+            objects: Arc::new(ObjectStorage::folder(&store.path().join("media")).await.unwrap()),
+            limits: LIMITS,
+            egress: Guard::new(Policy::default()).unwrap(),
+            link_key: LinkKey::new([1; 32]),
         };
         let life = lifecycle.clone();
         lifecycle.spawn_essential("gateway", async move {

@@ -85,13 +85,14 @@ impl Worker {
             reason: None,
             delivery: warren_domain::Delivery::default(),
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             backfilled: false,
             times: Times::default(),
         };
         let event = NewEvent::message_received(&message, Timestamp::default());
         let id = message.id;
-        self.commit(Op::Receive(Box::new(Inbound { message, event }))).await;
+        self.commit(Op::Receive(Box::new(Inbound { message, event, media: None }))).await;
         id
     }
 
@@ -101,18 +102,19 @@ impl Worker {
         let counted = Arc::clone(&count);
         gateway.lifecycle.spawn(async move {
             let mut requests = worker.bus.serve(worker.fence.shard).await;
-            let mut pairing = Pairing { state: PairingState::None, qr: None, expires_at: None, reason: None };
+            let mut pairing = Pairing { state: PairingState::None, qr: None, code: None, expires_at: None, reason: None };
             while let Some(request) = requests.recv().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let reply = match request.command.action {
                     Action::PairByQr => {
                         let (state, qr) = (PairingState::Waiting, Some("2@abc,def".to_owned()));
-                        pairing = Pairing { state, qr, expires_at: Some(Timestamp::default()), reason: None };
+                        pairing = Pairing { state, qr, code: None, expires_at: Some(Timestamp::default()), reason: None };
                         Reply::Accepted
                     }
                     Action::PairingStatus => Reply::Pairing(pairing.clone()),
                     Action::CancelPairing => {
-                        pairing = Pairing { state: PairingState::Cancelled, qr: None, expires_at: None, reason: None };
+                        pairing =
+                            Pairing { state: PairingState::Cancelled, qr: None, code: None, expires_at: None, reason: None };
                         Reply::Accepted
                     }
                     Action::Health => Reply::Health(Measured {

@@ -7,17 +7,23 @@
 mod canary;
 mod chats;
 mod clean_stop;
+mod contacts;
 mod contents;
 mod document;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod fuzz;
+#[cfg(feature = "fault-injection")]
+mod group_faults;
+mod groups;
 mod history;
 mod inputs;
 mod main_path;
 #[cfg(feature = "fault-injection")]
 mod mutations;
 mod pairing;
+mod pairing_code;
+mod queue;
 #[cfg(feature = "fault-injection")]
 mod recovery;
 mod refusals;

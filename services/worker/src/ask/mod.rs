@@ -2,27 +2,37 @@
 //! number and time.
 
 mod chats;
+mod contacts;
+mod groups;
+
+use crate::numbers::Numbers;
 
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet};
-use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply};
+use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply, ask::MediaAsk};
 use whatsapp_rust::Client;
 
 /// Asks of one instance that run at once.
 const AT_ONCE: usize = 16;
 /// How long one may take. Shorter than the edge waits, so that it is told what is not known.
-const LONGEST: Duration = Duration::from_secs(12);
+const LONGEST: Duration = Duration::from_secs(7);
 
 /// What an ask works with.
 #[derive(Clone)]
 pub(crate) struct Asker {
     pub(crate) client: Arc<Client>,
+    pub(crate) numbers: Numbers,
 }
 
 impl Asker {
     async fn carry_out(&self, ask: Ask) -> Result<Answer, Refusal> {
         match ask {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
+            Ask::Contacts(ask) => contacts::carry_out(self, ask).await,
+            Ask::Groups(ask) => groups::carry_out(self, ask).await,
+            Ask::Media(MediaAsk::Fetch { .. }) => {
+                Err(Refusal::conflict("not_fetchable", "This version does not fetch files that came with messages."))
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ impl Inbox {
             let Some(mut message) = received(inbound, &store) else { continue };
             self.name_target(&mut message).await;
             let event = event(inbound, &message, now);
-            writes.push(store.fenced(Op::Receive(Box::new(Inbound { message, event }))));
+            writes.push(store.fenced(Op::Receive(Box::new(Inbound { message, event, media: None }))));
         }
         if writes.is_empty() {
             return Ok(());
@@ -118,6 +118,7 @@ fn received(inbound: &InboundMessage, store: &SessionStore) -> Option<Message> {
         reason: None,
         delivery: Delivery::default(),
         expires_at: None,
+        send_at: None,
         metadata: serde_json::Map::new(),
         backfilled: info.is_offline,
         times: Times { created: Timestamp::from_millis(info.timestamp.timestamp_millis()), ..Times::default() },

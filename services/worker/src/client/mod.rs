@@ -2,13 +2,14 @@
 //! socket ends the client, and the next one is built from the ledger.
 
 mod content;
+pub(crate) mod groups;
 mod http;
 mod inbound;
 mod recovery;
 mod signals;
 
 pub(crate) use http::WebClient;
-pub(crate) use signals::{LogoutCause, ReceiptSignal, Signal};
+pub(crate) use signals::{ContactChange, ContactSignal, LogoutCause, ReceiptSignal, Sign, Signal};
 
 use crate::{
     owner::Owner,

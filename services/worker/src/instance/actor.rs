@@ -2,13 +2,14 @@
 
 use super::{
     Mail,
-    live::{Live, LiveEnd},
+    live::{Live, LiveEnd, Relapses},
     pairing::PairingProgress,
-    policy::{Ending, Policy, policy},
+    policy::{Ending, Policy, TEMPORARY_BAN, policy},
 };
 use crate::{
     admission::backoff,
     client::{Link, LinkParts},
+    outbound::pace::Pacer,
     owner::Owner,
     shared::Shared,
 };
@@ -64,6 +65,8 @@ pub(crate) struct Actor {
     pub(super) intent: Intent,
     pub(super) pairing: PairingProgress,
     pub(super) failures: u32,
+    pub(super) pacer: Pacer,
+    pub(super) relapses: Relapses,
     not_before: Option<Instant>,
     kicks: VecDeque<Instant>,
     owned_since: Instant,
@@ -72,7 +75,10 @@ pub(crate) struct Actor {
 impl Actor {
     pub(crate) fn new(parts: ActorParts) -> Self {
         let intent = if parts.instance.state.reconnects() { Intent::Online } else { Intent::Rest };
+        let pace = parts.shared.options.pace(&parts.shared.ports.endpoint.network);
         Self {
+            pacer: Pacer::new(pace, Instant::now(), rand::random()),
+            relapses: Relapses::default(),
             shared: parts.shared,
             owner: parts.owner,
             instance: parts.instance,
@@ -221,6 +227,9 @@ impl Actor {
             Policy::Restricted(reason, span) => {
                 self.not_before = Some(Instant::now() + span);
                 self.set_state(InstanceState::Restricted, Some(reason)).await?;
+                if reason == TEMPORARY_BAN {
+                    self.restrict_until(self.now().after(span)).await?;
+                }
             }
             Policy::Forget(reason) => self.forget_session(reason).await?,
             Policy::CheckOwner => self.kicked().await?,
@@ -305,5 +314,6 @@ fn label(ending: &Ending) -> &'static str {
         Ending::Paired => "paired",
         Ending::CodesExhausted => "codes_exhausted",
         Ending::PairingFailed => "pairing_failed",
+        Ending::NoTypedCode(_) => "no_typed_code",
     }
 }

@@ -6,8 +6,8 @@ use super::{
 };
 use std::ops::ControlFlow;
 use tokio::sync::oneshot;
-use warren_domain::{InstanceState, Result};
-use warren_ports::bus::{Action, Ask, Measured, PairingState, Refusal, Reply};
+use warren_domain::{InstanceState, MessageId, Result};
+use warren_ports::bus::{Action, Ask, Measured, PairingState, Refusal, RefusalKind, Reply};
 
 impl Actor {
     /// Reads mail while there is no connection.
@@ -16,6 +16,7 @@ impl Actor {
             // Without a connection nothing can be sent; the next one looks by itself.
             Mail::Ring => ControlFlow::Continue(()),
             Mail::Stop => ControlFlow::Break(()),
+            Mail::Command(Action::CancelMessage(message), reply) => self.cancel_at_rest(message, reply).await,
             Mail::Command(action, reply) => match self.answer(&action) {
                 Some(answer) => {
                     let _ = reply.send(answer);
@@ -41,12 +42,17 @@ impl Actor {
                 last_stanza_at: self.instance.health.last_stanza_at,
                 rtt_ms: self.instance.health.rtt_ms,
             })),
-            Action::PairByQr if self.intent == Intent::Pair => {
+            Action::PairByQr | Action::PairByCode(_) if self.intent == Intent::Pair => {
                 Some(refused("pairing_in_progress", "This instance is being paired; cancel that first, or use its code."))
             }
-            Action::PairByQr if linked => {
+            Action::PairByQr | Action::PairByCode(_) if linked => {
                 Some(refused("already_paired", "This instance is linked to an account; log it out first."))
             }
+            Action::PairByCode(_) if !self.pairing.may_ask_for_code() => Some(Reply::Refused(Refusal::new(
+                RefusalKind::Exhausted,
+                "too_many_codes",
+                "WhatsApp locks numbers that codes are asked for again and again; wait ten minutes, or pair by QR code.",
+            ))),
             Action::CancelPairing if self.intent != Intent::Pair => {
                 Some(refused("not_pairing", "There is no pairing to cancel."))
             }
@@ -67,7 +73,8 @@ impl Actor {
     /// Carries a command out. The connection, if there was one, has ended.
     pub(super) async fn carry_out(&mut self, action: Action) -> Result<ControlFlow<()>> {
         match action {
-            Action::PairByQr => self.begin_pairing().await?,
+            Action::PairByQr => self.begin_pairing(None).await?,
+            Action::PairByCode(phone) => self.begin_pairing(Some(phone)).await?,
             Action::CancelPairing => self.end_pairing(PairingState::Cancelled, "cancelled").await?,
             Action::Connect | Action::Restart => {
                 self.intent = Intent::Online;
@@ -85,7 +92,7 @@ impl Actor {
                 return Ok(ControlFlow::Break(()));
             }
             // Answered, or refused, before it comes here.
-            Action::PairingStatus | Action::Health | Action::Ask(_) => {}
+            Action::PairingStatus | Action::Health | Action::Ask(_) | Action::CancelMessage(_) => {}
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -102,6 +109,7 @@ impl Actor {
                 }
                 None => match action {
                     Action::Ask(ask) => LiveMail::Ask(ask, reply),
+                    Action::CancelMessage(message) => LiveMail::Cancel(message, reply),
                     action => LiveMail::Command(action, reply),
                 },
             },
@@ -116,10 +124,16 @@ pub(super) enum LiveMail {
     Stop,
     Command(Action, oneshot::Sender<Reply>),
     Ask(Ask, oneshot::Sender<Reply>),
+    Cancel(MessageId, oneshot::Sender<Reply>),
 }
 
 fn refused(code: &str, detail: &str) -> Reply {
     Reply::Refused(Refusal::conflict(code, detail))
+}
+
+/// The answer to a cancel that came too late.
+pub(super) fn already_sent() -> Reply {
+    refused("already_sent", "This message is being sent, or is not in the queue any more.")
 }
 
 /// The answer to an ask while there is no connection to ask through.

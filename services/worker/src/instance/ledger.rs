@@ -3,7 +3,7 @@
 use super::actor::Actor;
 use crate::sealing::DataKey;
 use warren_domain::{
-    Error, InstanceState, Result, Timestamp,
+    Error, InstanceState, Restriction, RestrictionReason, RestrictionScope, Result, Timestamp,
     event::{EventType, NewEvent},
     instance::Account,
 };
@@ -53,6 +53,25 @@ impl Actor {
         self.count_state(state);
         self.instance.reason = reason.map(str::to_owned);
         self.instance.since = at;
+        Ok(())
+    }
+
+    /// WhatsApp banned the account until then: it is not connected, and nothing is sent.
+    pub(super) async fn restrict_until(&mut self, until: Timestamp) -> Result<()> {
+        let restriction = Restriction {
+            reason: RestrictionReason::TemporaryBan,
+            scope: RestrictionScope::All,
+            until: Some(until),
+            restarts_at: until,
+        };
+        self.shared.metrics.restrictions.with_label_values(&[restriction.reason.as_str()]).inc();
+        self.set_restriction(Some(restriction)).await
+    }
+
+    /// Sets what the account may not send, or lifts it.
+    pub(super) async fn set_restriction(&mut self, restriction: Option<Restriction>) -> Result<()> {
+        self.commit(Op::SetRestriction { restriction, at: self.now() }).await?;
+        self.instance.restriction = restriction;
         Ok(())
     }
 

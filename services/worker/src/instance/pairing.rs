@@ -1,8 +1,9 @@
-//! Pairing by QR code: from the request to the phone's scan.
+//! Pairing, by a QR code that is scanned or by a code that is typed: from the request to the phone's consent.
 
 use super::actor::{Actor, Intent};
 use serde_json::json;
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,52 +14,101 @@ use warren_domain::{
     instance::Account,
 };
 use warren_ports::{
-    bus::{Ephemeral, Pairing, PairingState, Ring, Topic},
+    bus::{Ephemeral, Pairing, PairingState, PhoneToPair, Ring, Topic},
     ledger::Op,
 };
+
+/// So many pairings by a typed code may begin in this time.
+const CODES_LIMIT: usize = 5;
+const CODES_WINDOW: Duration = Duration::from_mins(10);
 
 /// A pairing under way, or how the last one ended.
 pub(super) struct PairingProgress {
     pub(super) status: Pairing,
-    /// When it ends if nobody scans.
+    /// When it ends if the phone does not take a code.
     pub(super) deadline: Instant,
+    /// Which phone's owner types the code; `None`: the code is scanned.
+    pub(super) by_code: Option<PhoneToPair>,
+    /// When pairings by a typed code were begun.
+    begun: VecDeque<Instant>,
 }
 
 impl PairingProgress {
     pub(super) fn none() -> Self {
-        let status = Pairing { state: PairingState::None, qr: None, expires_at: None, reason: None };
-        Self { status, deadline: Instant::now() }
+        Self { status: in_state(PairingState::None, None), deadline: Instant::now(), by_code: None, begun: VecDeque::new() }
     }
 
     fn become_state(&mut self, state: PairingState, reason: Option<&str>) {
-        self.status = Pairing { state, qr: None, expires_at: None, reason: reason.map(str::to_owned) };
+        self.status = in_state(state, reason);
+    }
+
+    /// Whether another pairing by a typed code may begin: WhatsApp limits how often codes are asked for a number.
+    pub(super) fn may_ask_for_code(&self) -> bool {
+        let recent = self.begun.iter().filter(|at| at.elapsed() < CODES_WINDOW);
+        recent.count() < CODES_LIMIT
+    }
+
+    fn note_begun(&mut self) {
+        self.begun.retain(|at| at.elapsed() < CODES_WINDOW);
+        self.begun.push_back(Instant::now());
+    }
+}
+
+fn in_state(state: PairingState, reason: Option<&str>) -> Pairing {
+    Pairing { state, qr: None, code: None, expires_at: None, reason: reason.map(str::to_owned) }
+}
+
+/// A code as phones show the field for it: `XXXX-XXXX`.
+fn dashed(code: &str) -> String {
+    match code.split_at_checked(4) {
+        Some((first, second)) if !second.is_empty() => format!("{first}-{second}"),
+        _ => code.to_owned(),
     }
 }
 
 impl Actor {
     /// Begins a pairing: the next connection shows codes.
-    pub(super) async fn begin_pairing(&mut self) -> Result<()> {
+    pub(super) async fn begin_pairing(&mut self, by_code: Option<PhoneToPair>) -> Result<()> {
         self.set_state(InstanceState::Pairing, None).await?;
         self.pairing.become_state(PairingState::Starting, None);
+        if by_code.is_some() {
+            self.pairing.note_begun();
+        }
+        self.pairing.by_code = by_code;
         self.pairing.deadline = Instant::now() + Duration::from_secs(self.shared.options.pairing_deadline_s);
         self.intent = Intent::Pair;
         self.failures = 0;
         Ok(())
     }
 
+    /// Shows a code to type. A later one replaces it and says so.
+    pub(super) fn show_typed_code(&mut self, code: &str, valid_for: Duration) {
+        let code = dashed(code);
+        let expires_at = self.now().after(valid_for);
+        let replaces = self.pairing.status.code.is_some();
+        let data = json!({"code": code, "expires_at": expires_at, "replaces_previous": replaces});
+        self.pairing.status =
+            Pairing { code: Some(code), expires_at: Some(expires_at), ..in_state(PairingState::Waiting, None) };
+        self.announce(EventType::PairingCode, data);
+    }
+
     /// Shows a code to whoever listens and whoever asks. A later one replaces it and says so.
     pub(super) fn show_code(&mut self, code: String, valid_for: Duration) {
-        let now = self.now();
         let replaces = self.pairing.status.qr.is_some();
-        let expires_at = now.after(valid_for);
+        let expires_at = self.now().after(valid_for);
         let data = json!({"qr": code, "expires_at": expires_at, "replaces_previous": replaces});
         self.pairing.status =
-            Pairing { state: PairingState::Waiting, qr: Some(code), expires_at: Some(expires_at), reason: None };
+            Pairing { qr: Some(code), expires_at: Some(expires_at), ..in_state(PairingState::Waiting, None) };
+        self.announce(EventType::PairingQr, data);
+    }
+
+    /// Tells whoever listens now.
+    pub(super) fn announce(&self, kind: EventType, data: serde_json::Value) {
         let event = Ephemeral {
-            kind: EventType::PairingQr,
+            kind,
             tenant: self.instance.tenant,
             instance: self.instance.id,
-            occurred_at: now,
+            occurred_at: self.now(),
             data: data.as_object().cloned().unwrap_or_default(),
         };
         self.shared.ports.bus.ring(Topic::Log(self.instance.tenant), Ring::Ephemeral(Arc::new(event)));
@@ -73,6 +123,8 @@ impl Actor {
             push_name,
         };
         self.set_account(account, true).await?;
+        // Whatever held for the account that was linked before.
+        self.set_restriction(None).await?;
         self.set_state(InstanceState::Connecting, None).await?;
         self.pairing.become_state(PairingState::Succeeded, None);
         self.intent = Intent::Online;

@@ -25,10 +25,12 @@ pub(crate) enum Ending {
     Poisoned(Poison),
     /// The phone scanned the code and the keys are exchanged: log in.
     Paired,
-    /// The QR codes of this connection ran out.
+    /// The codes of this connection ran out.
     CodesExhausted,
-    /// The phone scanned the code and the pairing failed.
+    /// The phone took the code and the pairing failed.
     PairingFailed,
+    /// WhatsApp gives no code to type.
+    NoTypedCode(&'static str),
 }
 
 /// What to do.
@@ -52,6 +54,9 @@ pub(crate) enum Policy {
     EndPairing(&'static str),
 }
 
+/// The reason of the state while the account is banned.
+pub(crate) const TEMPORARY_BAN: &str = "temporary_ban";
+
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,12 +69,13 @@ pub(crate) fn policy(ending: &Ending) -> Policy {
         Ending::Replaced => Policy::CheckOwner,
         Ending::LoggedOut(LogoutCause::Removed) => Policy::Forget("removed"),
         Ending::LoggedOut(LogoutCause::Locked) => Policy::Forget("account_locked"),
-        Ending::Banned(span) => Policy::Restricted("temporary_ban", *span),
+        Ending::Banned(span) => Policy::Restricted(TEMPORARY_BAN, *span),
         Ending::Poisoned(Poison::OwnershipLost | Poison::LedgerBehind) => Policy::DropShard,
         Ending::Poisoned(Poison::Timeout | Poison::Refused) => Policy::Later(Duration::ZERO),
         Ending::Paired => Policy::Now,
         Ending::CodesExhausted => Policy::NewCodes,
         Ending::PairingFailed => Policy::EndPairing("refused"),
+        Ending::NoTypedCode(reason) => Policy::EndPairing(reason),
     }
 }
 
@@ -88,7 +94,7 @@ fn failure(reason: ConnectFailureReason) -> Policy {
     match reason {
         ConnectFailureReason::LoggedOut | ConnectFailureReason::UnknownLogout => Policy::Forget("removed"),
         ConnectFailureReason::AccountLocked => Policy::Forget("account_locked"),
-        ConnectFailureReason::TempBanned => Policy::Restricted("temporary_ban", HOUR),
+        ConnectFailureReason::TempBanned => Policy::Restricted(TEMPORARY_BAN, HOUR),
         ConnectFailureReason::ClientOutdated => Policy::Restricted("client_outdated", HOUR),
         ConnectFailureReason::InternalServerError
         | ConnectFailureReason::Experimental
@@ -131,6 +137,7 @@ mod tests {
             (Ending::Paired, Policy::Now),
             (Ending::CodesExhausted, Policy::NewCodes),
             (Ending::PairingFailed, Policy::EndPairing("refused")),
+            (Ending::NoTypedCode("code_limit"), Policy::EndPairing("code_limit")),
         ];
         for (ending, expected) in rows {
             assert_eq!(policy(&ending), expected, "{ending:?}");

@@ -3,8 +3,12 @@
 
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use warren_domain::MessageId;
-use warren_ports::ledger::{Op, Outcome, OwnerLedger, Write};
+use warren_ports::{
+    bus::Reply,
+    ledger::{Op, Outcome, OwnerLedger, Write},
+};
 
 /// A write that waits, and the message in flight that it settles.
 pub(super) struct Item {
@@ -13,6 +17,8 @@ pub(super) struct Item {
     pub(super) frees: Option<String>,
     /// The message that somebody may wait for.
     pub(super) message: Option<MessageId>,
+    /// Who waits for what came of it.
+    pub(super) reply: Option<oneshot::Sender<Reply>>,
 }
 
 /// A committed batch.

@@ -109,11 +109,11 @@ pub enum Refused {
 }
 
 /// Reads a refusal. `repeated` says whether the refused stanza was a repeated copy, whose tokens or device list may have
-/// aged.
+/// aged; a group may have changed how its members are addressed (421), who writes in it and who is in it since.
 #[must_use]
 pub fn refusal(code: &str, repeated: bool) -> Refused {
     match code {
-        "463" | "479" | "400" if repeated => Refused::StaleStanza,
+        "400" | "420" | "421" | "463" | "479" if repeated => Refused::StaleStanza,
         "463" => Refused::ReachoutLimit,
         "500" | "503" => Refused::Later,
         _ => Refused::Rejected,
@@ -166,6 +166,8 @@ mod tests {
     fn a_refusal_of_a_repeated_copy_is_not_final() {
         assert_eq!(refusal("463", false), Refused::ReachoutLimit);
         assert_eq!(refusal("463", true), Refused::StaleStanza);
+        assert_eq!(refusal("421", true), Refused::StaleStanza);
+        assert_eq!(refusal("420", false), Refused::Rejected);
         assert_eq!(refusal("404", true), Refused::Rejected);
         assert_eq!(refusal("503", false), Refused::Later);
     }

@@ -1,13 +1,14 @@
 //! One send: the stanza is claimed and stored before it leaves, whichever way it is sent.
 
-use super::content;
+use super::{audience, content};
 use crate::{
+    numbers::{Numbers, Reached},
     owner::Owner,
     session::SessionStore,
     transport::{Armed, SendGate},
 };
 use std::{str::FromStr, sync::Arc};
-use wacore_binary::Jid;
+use wacore_binary::{Jid, JidExt as _};
 use warren_domain::{message::Outbound, time::Clock};
 use warren_ports::ledger::{Op, Outcome, OwnerLedger, Write};
 use warren_runtime::fault;
@@ -33,6 +34,8 @@ pub(crate) enum NotSent {
     Disconnected,
     /// The recipient cannot be written to as it is.
     Unreachable,
+    /// WhatsApp does not let this account write there: it is not in the group.
+    Refused,
     /// This version cannot send such content.
     Unsupported,
 }
@@ -46,6 +49,7 @@ pub(crate) struct Sender {
     pub(crate) ledger: Arc<dyn OwnerLedger>,
     pub(crate) owner: Arc<Owner>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) numbers: Numbers,
 }
 
 impl Sender {
@@ -53,9 +57,21 @@ impl Sender {
     pub(crate) async fn encrypt(&self, row: &Outbound, replace_stanza: bool) -> Sent {
         let Some(message) = content::message(row) else { return Sent::NotSent(NotSent::Unsupported) };
         let Ok(to) = Jid::from_str(&row.message.chat) else { return Sent::NotSent(NotSent::Unreachable) };
+        let to = match self.numbers.reached(to).await {
+            Ok(Reached::At(to)) => to,
+            Ok(Reached::Nowhere) => return Sent::NotSent(NotSent::Unreachable),
+            Err(_) => return Sent::NotSent(NotSent::Disconnected),
+        };
+        let audience = match to.is_group() {
+            true => match audience::of(&self.client, &to, replace_stanza).await {
+                Ok(audience) => audience,
+                Err(reason) => return Sent::NotSent(reason),
+            },
+            false => None,
+        };
         let id = &row.message.whatsapp_id;
         let stanza = self.client.wait_for_sent_node(NodeFilter::tag("message").attr("id", id.as_str()));
-        self.gate.barrier.arm(row.message.id, Armed { stanza, replace_stanza });
+        self.gate.barrier.arm(row.message.id, Armed { stanza, replace_stanza, audience });
         self.store.own_message(id);
         let options = SendOptions::default().with_message_id(id.as_str());
         let result = self.client.send_message_with_options(to, message, options).await;

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use wacore_binary::Node;
-use warren_domain::MessageId;
+use warren_domain::{MessageId, group::Member};
 
 /// A message whose stanza is awaited.
 pub(crate) struct Armed {
@@ -19,6 +19,8 @@ pub(crate) struct Armed {
     pub(crate) stanza: Receiver<Arc<Node>>,
     /// Whether a stanza that is stored already may be replaced (encrypted anew by policy).
     pub(crate) replace_stanza: bool,
+    /// Who it goes to, for a message to a group: committed with the claim.
+    pub(crate) audience: Option<Vec<Member>>,
 }
 
 /// A stanza on its way out.
@@ -26,6 +28,7 @@ pub(crate) struct Captured {
     pub(crate) message: MessageId,
     pub(crate) stanza: Vec<u8>,
     pub(crate) replace_stanza: bool,
+    pub(crate) audience: Option<Vec<Member>>,
 }
 
 /// Why the captured stanzas cannot be told: nothing may leave.
@@ -72,9 +75,11 @@ impl Barrier {
         captured
             .into_iter()
             .map(|(message, node)| {
-                let replace_stanza = armed.remove(&message).is_some_and(|entry| entry.replace_stanza);
+                let entry = armed.remove(&message);
+                let replace_stanza = entry.as_ref().is_some_and(|entry| entry.replace_stanza);
+                let audience = entry.and_then(|entry| entry.audience);
                 let stanza = wacore_binary::marshal::marshal_exact(&node).map_err(|_| BarrierError::Encoding)?;
-                Ok(Captured { message, stanza, replace_stanza })
+                Ok(Captured { message, stanza, replace_stanza, audience })
             })
             .collect()
     }

@@ -80,20 +80,15 @@ impl SendGate {
 
     /// Commits the claims of captured stanzas, in one commit. All or the write does not leave.
     async fn claim(&self, captured: Vec<Captured>) -> Result<(), Refusal> {
-        let at = self.clock.now();
+        let (at, fence) = (self.clock.now(), self.owner.fence());
         let writes = captured
             .into_iter()
-            .map(|captured| Write {
-                fence: self.owner.fence(),
-                tenant: self.tenant,
-                instance: self.instance,
-                op: Op::Claim {
-                    message: captured.message,
-                    stanza: captured.stanza,
-                    replace_stanza: captured.replace_stanza,
-                    at,
-                },
+            .flat_map(|captured| {
+                let Captured { message, stanza, replace_stanza, audience } = captured;
+                let audience = audience.map(|members| Op::Audience { message, members });
+                audience.into_iter().chain([Op::Claim { message, stanza, replace_stanza, at }])
             })
+            .map(|op| Write { fence, tenant: self.tenant, instance: self.instance, op })
             .collect();
         let outcomes = self.ledger.commit(writes).await;
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::OwnershipLost | Outcome::LedgerBehind)) {

@@ -31,6 +31,7 @@ const PAIR: Scope = Scope {
     refusals: 0,
     ages: false,
     doubt: false,
+    scheduled: false,
     delivery: Delivery::AtLeastOnce,
     mutation: None,
     witness: false,
@@ -80,6 +81,12 @@ fn two_messages_are_seen_once_and_in_order() {
 #[test]
 fn two_messages_survive_dead_stanzas() {
     holds(Scope { refusals: 1, ages: true, cuts: 0, ..PAIR }, 30_000);
+}
+
+/// 2 messages, 2 owners, 1 cut; the first is let go at any moment.
+#[test]
+fn a_scheduled_message_takes_its_turn() {
+    holds(Scope { scheduled: true, ..PAIR }, 50_000);
 }
 
 /// 297,012 states, 52 steps: as above with 1 cut, and a caller who wants nothing sent twice, ever.
@@ -177,6 +184,12 @@ fn an_ignored_age_is_caught() {
 #[test]
 fn a_second_message_that_does_not_wait_is_caught() {
     is_caught(Scope { mutation: Some(Mutation::NoHeadOfLine), ..PAIR }, properties::ORDER);
+}
+
+#[test]
+fn a_scheduled_message_that_overtakes_what_was_begun_is_caught() {
+    let mutation = Some(Mutation::BegunIsOvertaken);
+    is_caught(Scope { scheduled: true, mutation, ..PAIR }, properties::SETTLED_FIRST);
 }
 
 #[test]

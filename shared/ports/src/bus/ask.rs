@@ -1,8 +1,18 @@
 //! What the owner asks of WhatsApp in the caller's name while it waits: everything that is no message and no change of the
 //! instance itself. Needs a connection. Not repeated by itself: an ask whose connection ended has an unknown outcome.
 
+mod groups;
+
+pub use groups::{GroupAnswer, GroupAsk, GroupPatch, MemberAction};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use warren_domain::MediaId;
+
+mod contacts;
+
+pub use contacts::{Card, ContactAsk, Names, Picture};
+use warren_domain::NumberCheck;
 
 /// What is asked, by subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +20,12 @@ use std::fmt;
 pub enum Ask {
     /// Of a chat.
     Chat(ChatAsk),
+    /// Of people, and of the account itself.
+    Contacts(ContactAsk),
+    /// About groups.
+    Groups(GroupAsk),
+    /// Of a file.
+    Media(MediaAsk),
 }
 
 /// What came of an ask that was carried out.
@@ -18,6 +34,28 @@ pub enum Ask {
 pub enum Answer {
     /// It was done; there is nothing to tell.
     Done,
+    /// What WhatsApp said of numbers, those it said nothing of left out.
+    Numbers(Vec<NumberCheck>),
+    /// What a contact shows of itself.
+    Card(Card),
+    /// Both addresses of a contact.
+    Names(Names),
+    /// A contact's picture; `None`: it has none, or does not show it to this account.
+    Picture(Option<Picture>),
+    /// About groups.
+    Groups(GroupAnswer),
+}
+
+/// What can be asked of a file of the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaAsk {
+    /// Fetches the bytes of a pending file that came from WhatsApp. `Done` once it is not pending any more: whoever asked
+    /// looks at the file. May take longer than other asks, and goes on after the asker's deadline; asking again joins it.
+    Fetch {
+        /// Which file.
+        media: MediaId,
+    },
 }
 
 /// What can be asked of a chat.

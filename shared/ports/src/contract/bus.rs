@@ -50,6 +50,7 @@ pub async fn a_request_is_answered(subject: impl Subject) {
     let mut served = bus.serve(SHARD).await;
     let asked = command(Action::PairByQr);
     let reply = Reply::Pairing(Pairing {
+        code: None,
         state: PairingState::Waiting,
         qr: Some("2@a,b,c".to_owned()),
         expires_at: Some(Timestamp::from_millis(1_767_225_600_123)),

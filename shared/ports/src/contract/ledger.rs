@@ -7,9 +7,13 @@ pub mod events;
 pub mod idempotency;
 pub mod instances;
 pub mod maintenance;
+pub mod media;
+pub mod members;
 pub mod messages;
 pub mod movement;
+pub mod numbers;
 pub mod ownership;
+pub mod queue;
 pub mod sessions;
 pub mod tenants;
 
@@ -66,6 +70,7 @@ pub(crate) fn instance(tenant: TenantId) -> Instance {
             push_name: Some("Sales".to_owned()),
         }),
         health: Health::OK,
+        restriction: None,
         created_at: at(0),
     }
 }
@@ -147,12 +152,15 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
             secret: [3; 32],
             chat: "15550111@s.whatsapp.net".to_owned(),
             content: text("hello"),
+            media: None,
             quoted: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             created_at: at(100),
             idempotency: None,
+            part: None,
             queue_limit: ROOM,
         }
     }
@@ -224,12 +232,13 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
             reason: None,
             delivery: Delivery::AtLeastOnce,
             expires_at: None,
+            send_at: None,
             metadata: Map::new(),
             backfilled: false,
             times: Times { created: at(50), ..Times::default() },
         };
         let event = NewEvent::message_received(&message, at(60));
-        Inbound { message, event }
+        Inbound { message, event, media: None }
     }
 }
 
@@ -258,6 +267,11 @@ macro_rules! ledger_contract {
             another_tenants_message_is_unknown, lists_are_newest_first, a_whatsapp_id_finds_both_directions,
             the_sweep_finds_instances_with_open_messages,
         ]);
+        $crate::ledger_contract!(@suite queue, $make, [
+            a_held_message_waits_for_its_time, a_held_message_counts_and_ends, what_was_handed_is_always_shown,
+            only_what_is_queued_is_cancelled, the_parts_of_a_request_are_made_once, strangers_are_told_from_people_known,
+            a_restriction_is_told_once,
+        ]);
         $crate::ledger_contract!(@suite commit, $make, [
             the_fence_decides, an_absent_epoch_is_behind, the_instance_must_be_the_tenants_and_of_the_shard,
             a_culprit_fails_alone, writes_take_effect_in_the_order_of_their_calls, numbers_are_gapless_under_parallel_writes,
@@ -269,6 +283,10 @@ macro_rules! ledger_contract {
             receipts_only_raise, a_receipt_names_many_messages, a_failed_message_stays_failed, the_truth_may_come_late,
             an_inbound_message_is_committed_once, forgetting_a_session_ends_what_is_open,
         ]);
+        $crate::ledger_contract!(@suite members, $make, [
+            the_weakest_member_decides, a_member_is_known_by_either_name, an_audience_is_replaced_while_the_message_is_open,
+            a_person_is_no_group,
+        ]);
         $crate::ledger_contract!(@suite sessions, $make, [
             records_are_replaced_by_key, records_are_found_by_prefix, the_last_record_is_found, marks_are_set_and_expire,
             records_are_deleted, many_instances_load_at_once, a_read_sees_what_was_answered,
@@ -277,9 +295,18 @@ macro_rules! ledger_contract {
             a_reader_sees_every_event_once, filters_pass_what_they_name, another_tenants_events_are_unknown,
             the_bounds_move_with_the_log, the_position_never_falls,
         ]);
+        $crate::ledger_contract!(@suite media, $make, [
+            a_file_reads_back, another_tenants_file_is_unknown, an_upload_is_settled_once, an_upload_that_failed_is_forgotten, a_file_of_an_instance_is_its_owners,
+            a_file_comes_with_its_message, what_the_media_host_answered_is_kept, files_expire_oldest_first,
+            a_deleted_file_says_so, files_go_with_their_instance_and_tenant, what_is_known_of_a_file_goes_last,
+        ]);
         $crate::ledger_contract!(@suite idempotency, $make, [
             of_parallel_calls_one_is_fresh, an_answer_is_replayed, another_request_is_a_mismatch,
             an_abandoned_reservation_keeps_its_resource, a_released_key_is_free, keys_belong_to_a_tenant,
+        ]);
+        $crate::ledger_contract!(@suite numbers, $make, [
+            an_answer_is_kept_for_its_tenant, a_later_answer_replaces_the_first, a_quota_holds_for_instance_and_tenant,
+            answers_that_count_no_more_go,
         ]);
         $crate::ledger_contract!(@suite ownership, $make, [
             epochs_only_rise, the_highest_epoch_is_remembered, a_raised_epoch_shuts_the_old_owner_out,

@@ -3,8 +3,13 @@
 use super::{Record, RecordKind};
 use async_trait::async_trait;
 use warren_domain::{
-    Error, FailureReason, Fence, Health, InstanceId, InstanceState, Message, MessageId, MessageStatus, TenantId, Timestamp,
-    event::NewEvent, instance::Account,
+    Error, FailureReason, Fence, Health, InstanceId, InstanceState, MediaId, Message, MessageId, MessageStatus, Restriction,
+    TenantId, Timestamp,
+    event::NewEvent,
+    group::Member,
+    instance::Account,
+    media::{Media, MediaOutcome},
+    number::NumberCheck,
 };
 
 /// One write by an owner. Atomic: all of it or nothing.
@@ -27,6 +32,8 @@ pub struct Inbound {
     pub message: Message,
     /// Its event.
     pub event: NewEvent,
+    /// The pending file that it carries; committed with it, or not at all.
+    pub media: Option<Media>,
 }
 
 /// Which outbound messages a receipt speaks of.
@@ -126,13 +133,71 @@ pub enum Op {
         /// When.
         at: Timestamp,
     },
+    /// Ends an outbound message that is `queued` with the reason `cancelled`, with its event. `NoChange` if it is not queued:
+    /// what was handed may be on the wire.
+    Cancel {
+        /// Which message.
+        message: MessageId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Sets what the account may not send for a time, or lifts it, with its event. `NoChange` if it is already so.
+    SetRestriction {
+        /// What it may not; `None`: everything is allowed again.
+        restriction: Option<Restriction>,
+        /// When.
+        at: Timestamp,
+    },
     /// Raises outbound messages to a status, one event for each step that each rose: receipts overtake each other and the
     /// server's ack, and a message that was read was sent and delivered (`Played` passes `Read` too); drops the stanza from `Sent` on. `NoChange` if
     /// none rose (unknown ids, or already there). A failed message stays failed, except that one failed with
     /// `outcome_unknown` is raised too: the truth came late.
     Receipt(ReceiptTarget),
+    /// Says who a message to a group goes to: who is in the group now, the account itself left out. Replaces what was said
+    /// before, except that whoever has a receipt stays. Committed before the [`Op::Claim`] of the same stanza.
+    /// `NoChange` if the message is not open, or goes to no group. At most 2,048 members.
+    Audience {
+        /// Which message.
+        message: MessageId,
+        /// Who it goes to.
+        members: Vec<Member>,
+    },
+    /// A receipt of one person for messages to a group: noted with that person, if it is one of the message's audience,
+    /// and the message is raised as [`Op::Receipt`] does, as far as the weakest of its audience is, but to `Sent` at
+    /// least. `NoChange` if nothing new was told. A message whose audience was never said is raised to `Sent` only.
+    MemberReceipt {
+        /// Of what, and what was reached.
+        target: ReceiptTarget,
+        /// By whom.
+        member: Member,
+    },
     /// Commits an inbound message and its event. `NoChange` if one with its identity is committed.
     Receive(Box<Inbound>),
+    /// Keeps what WhatsApp said of numbers, for the tenant; what was kept of them before is replaced.
+    KeepNumbers {
+        /// At most 1,000.
+        checks: Vec<NumberCheck>,
+        /// When it said so.
+        at: Timestamp,
+    },
+    /// Keeps what WhatsApp's media host answered for the file of an outbound message, for as long as the message is kept;
+    /// comes back as [`warren_domain::message::Outbound::upload`]. `NoChange` if the message is not open.
+    SetUpload {
+        /// Which message.
+        message: MessageId,
+        /// What it answered, as only the owner reads it; sealed, because it holds the file's key.
+        upload: Vec<u8>,
+    },
+    /// Says what became of the bytes of a pending file of the instance, with its event; drops its link and source.
+    /// `NoChange` if it is not pending any more, or not there: whoever stored bytes for it removes them.
+    SettleMedia {
+        /// Which file.
+        media: MediaId,
+        /// What became of it.
+        outcome: MediaOutcome,
+        /// The event, if it is one.
+        event: Option<NewEvent>,
+    },
     /// Appends an event.
     Append(NewEvent),
     /// Writes nothing; its outcome says that everything before it in the lane is settled and the fence holds.

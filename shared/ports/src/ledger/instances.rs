@@ -52,7 +52,8 @@ pub trait Instances: Send + Sync {
     async fn update_instance(&self, tenant: TenantId, id: InstanceId, patch: InstancePatch) -> Result<Option<Instance>>;
     /// Marks an instance deleted: from now on it is not found, its open messages are failed with `logged_out`, new ones
     /// are refused; the rows and session state go in small batches by [`super::Maintenance`]. The owner is told over the
-    /// bus. Its events stay as long as all others, so that readers hear of its end. `false` if the tenant has no such one.
+    /// bus; its files are deleted ([`super::MediaFiles`]). Its events stay as long as all others, so that readers hear of its
+    /// end. `false` if the tenant has no such one.
     async fn delete_instance(&self, tenant: TenantId, id: InstanceId) -> Result<bool>;
 
     /// All live instances of these shards, for the owner: by last activity, most recent first.

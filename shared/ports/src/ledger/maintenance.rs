@@ -24,6 +24,8 @@ pub struct Expired {
     pub messages: u64,
     /// Idempotency keys.
     pub idempotency: u64,
+    /// What was known of files whose bytes are gone.
+    pub media: u64,
     /// Deleted instances whose last row went.
     pub instances: u64,
     /// Whether there was more than the limit.
@@ -35,7 +37,7 @@ pub struct Expired {
 pub trait Maintenance: Send + Sync {
     /// Removes at most `limit` rows of each kind that are older than `retention` allows at `now`, by when they were stored.
     /// Events go from the front of the log only. A deleted instance's messages and session state go whatever their age; the
-    /// instance itself after its last event.
+    /// instance itself after its last event. What is known of a file goes as long after its bytes as messages are kept.
     async fn expire(&self, now: Timestamp, retention: &Retention, limit: u32) -> Result<Expired>;
     /// Fails up to `limit` queued messages whose `expires_at` passed, with their events; never touches `handed` ones.
     /// Returns how many.

@@ -9,7 +9,9 @@ mod events;
 mod idempotency;
 mod instances;
 mod maintenance;
+mod media;
 mod messages;
+mod numbers;
 mod ownership;
 mod sessions;
 mod tenants;
@@ -19,15 +21,20 @@ pub use events::{EventFilter, Events, LogBounds, Page};
 pub use idempotency::{Idempotency, Reservation, Reserved, StoredResponse};
 pub use instances::{InstanceFilter, InstancePatch, Instances};
 pub use maintenance::{Expired, Maintenance, Retention};
-pub use messages::{Accepted, IdempotencyKey, MessageFilter, Messages, NewMessage};
+pub use media::MediaFiles;
+pub use messages::{Accepted, Acquaintance, IdempotencyKey, MessageFilter, Messages, NewMessage, Released};
+pub use numbers::{CheckQuota, Numbers};
 pub use ownership::{Ownership, Taken};
 pub use sessions::{Record, RecordKind, Sessions};
 pub use tenants::{TenantPatch, Tenants};
 
 /// What the edge (gateway, dispatcher) may do with the ledger. It cannot write events or session state.
-pub trait EdgeLedger: Tenants + Instances + Messages + Events + Idempotency {}
-impl<T: Tenants + Instances + Messages + Events + Idempotency> EdgeLedger for T {}
+pub trait EdgeLedger: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers {}
+impl<T: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers> EdgeLedger for T {}
 
 /// What the owner of shards (worker) may do with the ledger.
-pub trait OwnerLedger: Instances + Messages + Sessions + Ownership + Committer + Maintenance {}
-impl<T: Instances + Messages + Sessions + Ownership + Committer + Maintenance> OwnerLedger for T {}
+pub trait OwnerLedger:
+    Instances + Messages + MediaFiles + Sessions + Ownership + Committer + Maintenance + Numbers
+{
+}
+impl<T: Instances + Messages + MediaFiles + Sessions + Ownership + Committer + Maintenance + Numbers> OwnerLedger for T {}

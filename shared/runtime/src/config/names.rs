@@ -19,7 +19,7 @@ pub(super) const WELL_KNOWN: &[Name] = &[
 ];
 
 /// The keys that hold secrets: hidden in `config print`, and readable from a file.
-pub(super) const SECRETS: &[&str] = &["admin.key", "store.sealing_key"];
+pub(super) const SECRETS: &[&str] = &["admin.key", "store.sealing_key", "media.s3_secret_key"];
 
 /// Names that begin like a setting and are none: the file to read, and the switches of test builds.
 pub(super) const OTHERS: &[&str] = &["WARREN_CONFIG", "WARREN_FAULT_POINT", "WARREN_MUTATION"];

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, de};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use warren_domain::media::MediaLimits;
 
 /// `[server]`: the public API.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +45,74 @@ pub struct Store {
     /// The key that seals session keys at rest.
     #[serde(default, deserialize_with = "secret")]
     pub sealing_key: Option<Secret>,
+}
+
+/// `[media]`: files of messages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    /// The folder that keeps them; empty for `media` in the data folder.
+    pub folder: PathBuf,
+    /// Where object storage that speaks S3 is; empty for the folder.
+    pub s3_endpoint: String,
+    /// The name of its bucket.
+    pub s3_bucket: String,
+    /// Its region.
+    pub s3_region: String,
+    /// The id of the access key.
+    pub s3_access_key: String,
+    /// The access key's secret.
+    #[serde(default, deserialize_with = "secret")]
+    pub s3_secret_key: Option<Secret>,
+    /// How long bytes are kept, seconds.
+    pub retention_s: u64,
+    /// The largest picture, bytes.
+    pub max_image_bytes: u64,
+    /// The largest film, bytes.
+    pub max_video_bytes: u64,
+    /// The largest sound, bytes.
+    pub max_audio_bytes: u64,
+    /// The largest document, bytes.
+    pub max_document_bytes: u64,
+    /// The largest sticker, bytes.
+    pub max_sticker_bytes: u64,
+    /// The most pixels of a picture.
+    pub max_pixels: u64,
+    /// The most bytes of a tenant's files together.
+    pub storage_bytes: u64,
+}
+
+impl Media {
+    /// The limits alone.
+    #[must_use]
+    pub const fn limits(&self) -> MediaLimits {
+        MediaLimits {
+            retention_s: self.retention_s,
+            max_image_bytes: self.max_image_bytes,
+            max_video_bytes: self.max_video_bytes,
+            max_audio_bytes: self.max_audio_bytes,
+            max_document_bytes: self.max_document_bytes,
+            max_sticker_bytes: self.max_sticker_bytes,
+            max_pixels: self.max_pixels,
+            storage_bytes: self.storage_bytes,
+        }
+    }
+}
+
+/// `[egress]`: what callers may have fetched or called.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// Whether `http://` is allowed besides `https://`.
+    pub allow_http: bool,
+    /// The ports that may be connected to.
+    pub ports: Vec<u16>,
+    /// Networks that are allowed besides the public ones.
+    pub networks: Vec<String>,
+    /// Internal names that are allowed.
+    pub internal_names: Vec<String>,
+    /// Names and addresses under which this deployment itself is reached.
+    pub own_hosts: Vec<String>,
 }
 
 /// `[shutdown]`: how a stop goes.

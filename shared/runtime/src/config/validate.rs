@@ -14,7 +14,26 @@ impl<G, W> Config<G, W> {
         if self.store.data_dir.as_os_str().is_empty() {
             return Err(Error("store.data_dir: must name a folder".to_owned()));
         }
+        self.media.limits().validate().map_err(Error)?;
+        self.bucket()?;
         crate::log::check_filter(&self.log.filter).map_err(|error| Error(format!("log.filter: {error}")))
+    }
+
+    /// Object storage needs all of its settings, or none.
+    fn bucket(&self) -> Result<(), Error> {
+        let media = &self.media;
+        let needed = [
+            ("s3_bucket", media.s3_bucket.is_empty()),
+            ("s3_region", media.s3_region.is_empty()),
+            ("s3_access_key", media.s3_access_key.is_empty()),
+            ("s3_secret_key", media.s3_secret_key.is_none()),
+        ];
+        match needed.into_iter().find(|(_, is_missing)| *is_missing) {
+            Some((key, _)) if !media.s3_endpoint.is_empty() => {
+                Err(Error(format!("media.{key}: is needed together with media.s3_endpoint")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn distinct_addresses(&self) -> Result<(), Error> {

@@ -1,12 +1,12 @@
 //! What an owner writes about its instance: state, account, health, each with its event.
 
 use crate::counters::{Subject, append};
-use crate::rows::{health_number, millis};
+use crate::rows::{from_maybe_json, health_number, maybe_json, millis};
 use crate::transaction::Tx;
 use rusqlite::{Result, params};
 use warren_domain::event::NewEvent;
 use warren_domain::instance::Account;
-use warren_domain::{Health, InstanceState, Timestamp};
+use warren_domain::{Health, InstanceState, Restriction, Timestamp};
 use warren_ports::ledger::Outcome;
 
 pub(super) fn set_state(
@@ -70,5 +70,27 @@ pub(super) fn set_health(tx: &Tx<'_>, subject: Subject, health: &Health, at: Tim
         return Ok(Outcome::NoChange);
     }
     append(tx, subject, &NewEvent::health_changed(health, at), 0, false)?;
+    Ok(Outcome::Done)
+}
+
+pub(super) fn set_restriction(
+    tx: &Tx<'_>,
+    subject: Subject,
+    restriction: Option<&Restriction>,
+    at: Timestamp,
+) -> Result<Outcome> {
+    let known: Option<Restriction> = tx
+        .conn
+        .prepare_cached("SELECT restriction FROM instances WHERE id = ?1")?
+        .query_row([subject.instance.as_bytes()], |row| from_maybe_json(row, 0))?;
+    if known.as_ref() == restriction {
+        return Ok(Outcome::NoChange);
+    }
+    tx.conn
+        .prepare_cached("UPDATE instances SET restriction = ?2 WHERE id = ?1")?
+        .execute(params![subject.instance.as_bytes(), maybe_json(restriction)?])?;
+    if let Some(told) = restriction.or(known.as_ref()) {
+        append(tx, subject, &NewEvent::account_restricted(told, restriction.is_none(), at), 0, false)?;
+    }
     Ok(Outcome::Done)
 }

@@ -2,11 +2,13 @@
 
 use super::{changed, refused};
 use crate::counters::{self, Subject, Tracked};
+use crate::{media, queue};
 use crate::rows::{delivery_number, json, maybe_json, millis, object};
 use crate::transaction::Tx;
 use rusqlite::{OptionalExtension, Result, params};
 use warren_domain::event::{NewEvent, StatusChange};
-use warren_domain::{Direction, Epoch, FailureReason, MessageId, MessageStatus, Timestamp};
+use warren_domain::media::Media;
+use warren_domain::{Direction, Epoch, FailureReason, Message, MessageId, MessageStatus, Timestamp};
 use warren_ports::ledger::{Inbound, Outcome, ReceiptTarget};
 
 /// How many ids one receipt may name.
@@ -45,6 +47,20 @@ pub(super) fn claim(tx: &Tx<'_>, subject: Subject, epoch: Epoch, claim: Claim<'_
     Ok(changed(rows))
 }
 
+pub(super) fn set_upload(tx: &Tx<'_>, subject: Subject, message: MessageId, upload: &[u8]) -> Result<Outcome> {
+    let rows = tx
+        .conn
+        .prepare_cached(
+            "UPDATE messages SET upload = ?3 WHERE id = ?1 AND instance_id = ?2 AND direction = 1 AND status < 2",
+        )?
+        .execute(params![message.as_bytes(), subject.instance.as_bytes(), upload])?;
+    Ok(changed(rows))
+}
+
+fn is_of(file: &Media, subject: Subject) -> bool {
+    file.tenant == subject.tenant && file.instance == Some(subject.instance)
+}
+
 pub(super) fn fail(
     tx: &Tx<'_>,
     subject: Subject,
@@ -52,13 +68,29 @@ pub(super) fn fail(
     reason: FailureReason,
     at: Timestamp,
 ) -> Result<Outcome> {
+    end(tx, subject, message, MessageStatus::Handed, (reason, at))
+}
+
+/// Ends a message that is still queued.
+pub(super) fn cancel(tx: &Tx<'_>, subject: Subject, message: MessageId, at: Timestamp) -> Result<Outcome> {
+    end(tx, subject, message, MessageStatus::Queued, (FailureReason::Cancelled, at))
+}
+
+/// Fails a message that has not passed a status.
+fn end(
+    tx: &Tx<'_>,
+    subject: Subject,
+    message: MessageId,
+    not_beyond: MessageStatus,
+    (reason, at): (FailureReason, Timestamp),
+) -> Result<Outcome> {
     let open = tx
         .conn
         .prepare_cached(
             "SELECT queue_order, id, whatsapp_id, chat FROM messages
-             WHERE id = ?1 AND instance_id = ?2 AND direction = 1 AND status < 2",
+             WHERE id = ?1 AND instance_id = ?2 AND direction = 1 AND status <= ?3",
         )?
-        .query_row(params![message.as_bytes(), subject.instance.as_bytes()], |row| {
+        .query_row(params![message.as_bytes(), subject.instance.as_bytes(), not_beyond.rank()], |row| {
             Ok(Tracked { order: row.get(0)?, id: message, whatsapp_id: row.get(2)?, chat: row.get(3)? })
         })
         .optional()?;
@@ -68,8 +100,8 @@ pub(super) fn fail(
 }
 
 /// An outbound message that a receipt may raise.
-struct Raisable {
-    tracked: Tracked,
+pub(super) struct Raisable {
+    pub(super) tracked: Tracked,
     status: MessageStatus,
     reason: Option<String>,
 }
@@ -85,32 +117,57 @@ impl Raisable {
 }
 
 pub(super) fn receipt(tx: &Tx<'_>, subject: Subject, target: &ReceiptTarget) -> Result<Outcome> {
-    if target.whatsapp_ids.len() > RECEIPT_IDS {
-        return Ok(refused("receipt_too_large", "A receipt names at most 1,000 messages."));
-    }
-    if raise_statement(target.status).is_none() {
-        return Ok(refused("receipt_status", "A receipt says sent, delivered, read or played."));
+    if let Some(refused) = refused_receipt(target) {
+        return Ok(refused);
     }
     let mut rows = 0;
     for whatsapp_id in &target.whatsapp_ids {
-        for mut message in raisable(tx, subject, whatsapp_id)?.into_iter().filter(|found| found.rises_to(target.status)) {
-            // A receipt that overtook another, or the server's ack, proves that the message got that far too.
-            for step in CLIMB.into_iter().filter(|step| step.rank() <= target.status.rank()) {
-                if message.rises_to(step) {
-                    raise(tx, subject, &message, step, target.at)?;
-                    message.status = step;
-                }
-            }
-            rows += 1;
+        for message in raisable(tx, subject, whatsapp_id)? {
+            rows += usize::from(climb(tx, subject, message, target.status, target.at)?);
         }
     }
     Ok(changed(rows))
+}
+
+/// The refusal of a receipt that is none.
+pub(super) fn refused_receipt(target: &ReceiptTarget) -> Option<Outcome> {
+    if target.whatsapp_ids.len() > RECEIPT_IDS {
+        return Some(refused("receipt_too_large", "A receipt names at most 1,000 messages."));
+    }
+    if raise_statement(target.status).is_none() {
+        return Some(refused("receipt_status", "A receipt says sent, delivered, read or played."));
+    }
+    None
+}
+
+/// Raises a message step by step up to a status; whether it rose. A receipt that overtook another, or the server's ack,
+/// proves that the message got that far too.
+pub(super) fn climb(
+    tx: &Tx<'_>,
+    subject: Subject,
+    mut message: Raisable,
+    status: MessageStatus,
+    at: Timestamp,
+) -> Result<bool> {
+    if !message.rises_to(status) {
+        return Ok(false);
+    }
+    for step in CLIMB.into_iter().filter(|step| step.rank() <= status.rank()) {
+        if message.rises_to(step) {
+            raise(tx, subject, &message, step, at)?;
+            message.status = step;
+        }
+    }
+    Ok(true)
 }
 
 /// Raises one message to a status, with its event.
 fn raise(tx: &Tx<'_>, subject: Subject, message: &Raisable, status: MessageStatus, at: Timestamp) -> Result<()> {
     let Some(statement) = raise_statement(status) else { return Ok(()) };
     tx.conn.prepare_cached(statement)?.execute(params![message.tracked.order, status.rank(), at.as_millis()])?;
+    if status == MessageStatus::Sent {
+        queue::acquaint(tx.conn, (subject.tenant, subject.instance), &message.tracked.chat, Some(at))?;
+    }
     let event = NewEvent::message_status(&StatusChange {
         message: message.tracked.id,
         whatsapp_id: message.tracked.whatsapp_id.clone(),
@@ -142,7 +199,7 @@ const fn raise_statement(status: MessageStatus) -> Option<&'static str> {
     }
 }
 
-fn raisable(tx: &Tx<'_>, subject: Subject, whatsapp_id: &str) -> Result<Vec<Raisable>> {
+pub(super) fn raisable(tx: &Tx<'_>, subject: Subject, whatsapp_id: &str) -> Result<Vec<Raisable>> {
     tx.conn
         .prepare_cached(
             "SELECT queue_order, id, chat, status, reason FROM messages INDEXED BY messages_outbound
@@ -168,6 +225,9 @@ pub(super) fn receive(tx: &Tx<'_>, subject: Subject, inbound: &Inbound) -> Resul
     let message = &inbound.message;
     if message.direction != Direction::Inbound || message.instance != subject.instance || message.tenant != subject.tenant {
         return Ok(refused("not_inbound", "A received message is inbound and of the instance that received it."));
+    }
+    if inbound.media.as_ref().is_some_and(|file| !is_of(file, subject)) {
+        return Ok(refused("foreign_media", "The file of a received message is of the instance that received it."));
     }
     if inbound.event.kind.is_ephemeral() {
         return Ok(refused("ephemeral_event", "An ephemeral event is not stored."));
@@ -205,6 +265,24 @@ pub(super) fn receive(tx: &Tx<'_>, subject: Subject, inbound: &Inbound) -> Resul
     if rows == 0 {
         return Ok(Outcome::NoChange);
     }
+    acquaint(tx, subject, message)?;
+    if let Some(file) = &inbound.media {
+        media::insert(tx.conn, file)?;
+    }
     counters::append(tx, subject, &inbound.event, 0, true)?;
     Ok(Outcome::Done)
+}
+
+/// Who writes to an account is known to it, under each of his addresses.
+fn acquaint(tx: &Tx<'_>, subject: Subject, message: &Message) -> Result<()> {
+    if message.chat.ends_with("@g.us") {
+        return Ok(());
+    }
+    let author = message.author.as_ref();
+    let others = [author.and_then(|person| person.pn.as_deref()), author.and_then(|person| person.lid.as_deref())];
+    let others = others.into_iter().flatten().filter(|address| *address != message.chat);
+    for address in std::iter::once(message.chat.as_str()).chain(others) {
+        queue::acquaint(tx.conn, (subject.tenant, subject.instance), address, None)?;
+    }
+    Ok(())
 }

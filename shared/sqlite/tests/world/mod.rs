@@ -36,6 +36,7 @@ impl World {
             since: at,
             account: Some(Account { phone: "15550100".to_owned(), ..Account::default() }),
             health: Health::OK,
+            restriction: None,
             created_at: at,
         };
         store.create_instance(&instance, 10).await.unwrap();

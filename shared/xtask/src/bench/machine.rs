@@ -12,6 +12,11 @@ pub(crate) fn describe() -> String {
     format!("machine: {cores} cores, load {load}, {syncs} syncs a second")
 }
 
+/// How long one commit alone takes on this disk, milliseconds: a page written and synced.
+pub(crate) fn commit_ms() -> Result<f64> {
+    Ok(1000.0 / syncs_per_second()?)
+}
+
 fn syncs_per_second() -> Result<f64> {
     const ROUNDS: u32 = 200;
     let mut file = tempfile::tempfile()?;

@@ -105,16 +105,46 @@ impl Standalone {
     /// Makes and pairs instances; their ids are kept for [`Self::send`].
     pub(crate) fn fleet(&self, bin: &Path, instances: usize) -> Result<Value> {
         let (count, out) = (instances.to_string(), self.fleet_file());
-        let arguments =
-            ["fleet", "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator, "--instances", &count];
-        swarm(bin, &[&arguments[..], &["--out", &out]].concat())
+        self.load(bin, "fleet", &["--instances", &count, "--out", &out])
     }
 
-    /// Sends texts, at a rate or (0) as fast as they are acknowledged.
-    pub(crate) fn send(&self, bin: &Path, seconds: u64, rate: u64) -> Result<Value> {
+    /// Sends texts, at a rate or (0) as fast as they are answered: acknowledged by the server, or only accepted.
+    pub(crate) fn send(&self, bin: &Path, seconds: u64, rate: u64, accept: bool) -> Result<Value> {
         let (seconds, rate, pid, fleet) = (seconds.to_string(), rate.to_string(), self.pid().to_string(), self.fleet_file());
-        let arguments = ["send", "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator, "--fleet", &fleet];
-        swarm(bin, &[&arguments[..], &["--seconds", &seconds, "--rate", &rate, "--pid", &pid]].concat())
+        let only = if accept { &["--accept"][..] } else { &[] };
+        let arguments = ["--fleet", &fleet, "--seconds", &seconds, "--rate", &rate, "--pid", &pid];
+        self.load(bin, "send", &[&arguments[..], only].concat())
+    }
+
+    /// Lets people write to every instance.
+    pub(crate) fn receive(&self, bin: &Path, texts: u64) -> Result<Value> {
+        let (texts, pid, fleet) = (texts.to_string(), self.pid().to_string(), self.fleet_file());
+        self.load(bin, "receive", &["--fleet", &fleet, "--admin", &self.admin, "--texts", &texts, "--pid", &pid])
+    }
+
+    /// Opens WebSockets and lets a person write to an instance.
+    pub(crate) fn sockets(&self, bin: &Path, sockets: usize) -> Result<Value> {
+        let (sockets, pid, fleet) = (sockets.to_string(), self.pid().to_string(), self.fleet_file());
+        self.load(bin, "sockets", &["--fleet", &fleet, "--sockets", &sockets, "--pid", &pid])
+    }
+
+    /// One command of the load generator against this Warren.
+    fn load(&self, bin: &Path, command: &str, more: &[&str]) -> Result<Value> {
+        let target = [command, "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator];
+        swarm(bin, &[&target[..], more].concat())
+    }
+
+    /// How long the hops of a text took until now.
+    pub(crate) fn hops(&self) -> Result<Hops> {
+        let metrics = get(&self.admin, "/metrics")?;
+        let sums = |name: &str, labels: &str| -> Result<(f64, f64)> {
+            Ok((value(&metrics, &format!("{name}_sum{labels}"))?, value(&metrics, &format!("{name}_count{labels}"))?))
+        };
+        Ok(Hops {
+            commit: sums("warren_commit_seconds", "")?,
+            hand: sums("warren_send_seconds", "{hop=\"hand\"}")?,
+            ack: sums("warren_send_seconds", "{hop=\"ack\"}")?,
+        })
     }
 
     fn fleet_file(&self) -> String {
@@ -147,6 +177,32 @@ impl Standalone {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok((first, since.elapsed().as_secs_f64()))
+    }
+}
+
+/// The hops of a text as the metrics count them: sum of the seconds, and how many.
+pub(crate) struct Hops {
+    commit: (f64, f64),
+    hand: (f64, f64),
+    ack: (f64, f64),
+}
+
+/// The means of the hops, milliseconds.
+pub(crate) struct Means {
+    pub(crate) commit_ms: f64,
+    pub(crate) hand_ms: f64,
+    pub(crate) ack_ms: f64,
+}
+
+impl Hops {
+    /// What they took on average since an earlier look.
+    pub(crate) fn since(&self, before: &Self) -> Means {
+        let mean = |now: (f64, f64), then: (f64, f64)| (now.0 - then.0) / (now.1 - then.1).max(1.0) * 1000.0;
+        Means {
+            commit_ms: mean(self.commit, before.commit),
+            hand_ms: mean(self.hand, before.hand),
+            ack_ms: mean(self.ack, before.ack),
+        }
     }
 }
 
@@ -211,8 +267,12 @@ fn answered(api: &str) -> Result<()> {
 }
 
 fn online(admin: &str) -> Result<usize> {
-    let metrics = get(admin, "/metrics")?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("warren_instances{state=\"online\"} "));
+    Ok(value(&get(admin, "/metrics")?, "warren_instances{state=\"online\"}")? as usize)
+}
+
+/// The value of a metric; 0 of one that was never counted.
+fn value(metrics: &str, name: &str) -> Result<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     Ok(line.unwrap_or("0").trim().parse()?)
 }
 

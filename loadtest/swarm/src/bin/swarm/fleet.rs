@@ -1,6 +1,6 @@
 //! A fleet of instances, made and paired through the API.
 
-use crate::{http::Connection, simulator::Simulator};
+use crate::{simulator::Simulator, target::Target};
 use anyhow::{Context, Result, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -16,15 +16,8 @@ const AT_ONCE: usize = 32;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The API's address, http://...
-    #[arg(long)]
-    api: String,
-    /// A tenant's key.
-    #[arg(long, env = "WARREN_KEY")]
-    key: String,
-    /// The simulator's address, http://...
-    #[arg(long)]
-    simulator: String,
+    #[command(flatten)]
+    target: Target,
     /// How many instances.
     #[arg(long, default_value_t = 1000)]
     instances: usize,
@@ -35,7 +28,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let arguments = Arc::new(arguments);
-    let simulator = Arc::new(Simulator::new(&arguments.simulator)?);
+    let simulator = Arc::new(arguments.target.simulator()?);
     let gate = Arc::new(Semaphore::new(AT_ONCE));
     let started = Instant::now();
     let pairings = (0..arguments.instances).map(|_| {
@@ -54,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
 }
 
 async fn pair(arguments: &Arguments, simulator: &Simulator) -> Result<String> {
-    let mut api = Connection::open(&arguments.api, &arguments.key).await?;
+    let mut api = arguments.target.connect().await?;
     let (status, instance) = api.call(Method::POST, "/v1/instances", Some(&json!({}))).await?;
     ensure!(status == 201, "creating an instance was answered with {status}");
     let id = instance.get("id").and_then(Value::as_str).context("no id")?.to_owned();

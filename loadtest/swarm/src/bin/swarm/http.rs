@@ -8,6 +8,12 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+/// The text of a page that needs no key.
+pub(crate) async fn text(url: &str, path: &str) -> Result<String> {
+    let url = format!("{}{path}", url.trim_end_matches('/'));
+    Ok(reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.error_for_status()?.text().await?)
+}
+
 pub(crate) struct Connection {
     authority: String,
     key: String,

@@ -4,8 +4,11 @@ mod bare;
 mod fleet;
 mod http;
 mod process;
+mod receive;
 mod send;
 mod simulator;
+mod sockets;
+mod target;
 
 use clap::{Parser, Subcommand};
 
@@ -24,6 +27,10 @@ enum Command {
     Fleet(fleet::Arguments),
     /// Sends texts from instances to people, through the API.
     Send(send::Arguments),
+    /// Lets people write to instances.
+    Receive(receive::Arguments),
+    /// Opens WebSockets and sends events through them.
+    Sockets(sockets::Arguments),
 }
 
 #[tokio::main]
@@ -34,6 +41,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Bare(arguments) => bare::run(arguments).await?,
         Command::Fleet(arguments) => fleet::run(arguments).await?,
         Command::Send(arguments) => send::run(arguments).await?,
+        Command::Receive(arguments) => receive::run(arguments).await?,
+        Command::Sockets(arguments) => sockets::run(arguments).await?,
     };
     println!("{report}");
     Ok(())

@@ -1,7 +1,11 @@
 //! Texts through the API: a closed loop finds the rate, an open loop measures the latency below it.
 
-use crate::{http::Connection, process, simulator::Simulator};
-use anyhow::{Result, ensure};
+use crate::{
+    http::Connection,
+    process,
+    target::{Target, fleet},
+};
+use anyhow::Result;
 use hdrhistogram::Histogram;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -19,15 +23,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The API's address, http://...
-    #[arg(long)]
-    api: String,
-    /// A tenant's key.
-    #[arg(long, env = "WARREN_KEY")]
-    key: String,
-    /// The simulator's address, http://...
-    #[arg(long)]
-    simulator: String,
+    #[command(flatten)]
+    target: Target,
     /// The instances, one id a line.
     #[arg(long)]
     fleet: PathBuf,
@@ -37,6 +34,9 @@ pub(crate) struct Arguments {
     /// Texts a second, evenly spaced; 0: each instance sends its next text when the last was acknowledged.
     #[arg(long, default_value_t = 0)]
     rate: u64,
+    /// Wait only until a text is accepted, not until the server acknowledged it.
+    #[arg(long)]
+    accept: bool,
     /// A process whose CPU and memory are printed.
     #[arg(long)]
     pid: Option<u32>,
@@ -50,15 +50,14 @@ struct Tally {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
-    let ids: Vec<String> = std::fs::read_to_string(&arguments.fleet)?.lines().map(str::to_owned).collect();
-    ensure!(!ids.is_empty(), "the fleet is empty");
-    let people = Simulator::new(&arguments.simulator)?.people(ids.len()).await?;
+    let ids = fleet(&arguments.fleet)?;
+    let people = arguments.target.simulator()?.people(ids.len()).await?;
     let mut senders = Vec::with_capacity(ids.len());
     for (id, person) in ids.iter().zip(&people) {
-        let connection = Connection::open(&arguments.api, &arguments.key).await?;
-        let path = format!("/v1/instances/{id}/messages?wait=sent");
+        let connection = arguments.target.connect().await?;
+        let path = format!("/v1/instances/{id}/messages{}", if arguments.accept { "" } else { "?wait=sent" });
         let body = json!({"to": person, "type": "text", "text": {"body": "The quick brown fox, once more."}});
-        senders.push(Sender { connection, path, body });
+        senders.push(Sender { connection, path, body, success: if arguments.accept { 202 } else { 200 } });
     }
     let tally = Arc::new(Tally {
         latency: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
@@ -92,13 +91,14 @@ struct Sender {
     connection: Connection,
     path: String,
     body: Value,
+    success: u16,
 }
 
 impl Sender {
-    /// Sends one text and waits for the server's acknowledgement; whether it came.
+    /// Sends one text and waits for its answer: accepted, or acknowledged by the server; whether it came.
     async fn send(&mut self) -> Result<bool> {
         let (status, message) = self.connection.call(Method::POST, &self.path, Some(&self.body)).await?;
-        Ok(status == 200 && message.get("status").is_some_and(|reached| reached != "failed"))
+        Ok(status == self.success && message.get("status").is_some_and(|reached| reached != "failed"))
     }
 
     /// Latency counts from when the text was due, not from when it could be sent.

@@ -1,6 +1,7 @@
 //! The simulator's admin API, as far as the load generator needs it.
 
 use anyhow::{Result, ensure};
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 
 pub(crate) struct Simulator {
@@ -47,6 +48,17 @@ impl Simulator {
         let answer = self.client.post(format!("{}/admin/mock-phone/scan-qr", self.url)).body(code.to_owned()).send().await?;
         ensure!(answer.status().is_success(), "the scan was answered with {}", answer.status());
         Ok(())
+    }
+
+    /// Each first one of a pair writes texts to the second; returns when the server has them all.
+    pub(crate) async fn write_all(&self, pairs: &[(String, String)], texts: u64) -> Result<()> {
+        const AT_ONCE: usize = 16;
+        let writing = pairs.iter().map(|(person, to)| {
+            let url = format!("{}/admin/people/{person}/send", self.url);
+            let body = serde_json::json!({"to": to, "text": "The quick brown fox, once more.", "count": texts});
+            async move { anyhow::Ok(self.client.post(url).json(&body).send().await?.error_for_status().map(drop)?) }
+        });
+        futures::stream::iter(writing).buffer_unordered(AT_ONCE).try_collect::<()>().await
     }
 
     /// Makes people; their phone numbers.

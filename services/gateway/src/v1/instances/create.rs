@@ -60,6 +60,7 @@ async fn create(app: App, tenant: TenantId, body: Body, id: MessageId) -> Result
         since: now,
         account: None,
         health: Health::OK,
+        restriction: None,
         created_at: now,
     };
     let limits = app.ledger.tenant(tenant).await?.ok_or_else(Problem::not_found)?.limits;

@@ -10,7 +10,7 @@ pub(crate) mod update;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use warren_domain::{Health, Instance, InstanceId, InstanceState, Timestamp};
+use warren_domain::{Health, Instance, InstanceId, InstanceState, Restriction, Timestamp};
 
 /// An instance as it is shown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,6 +25,7 @@ use warren_domain::{Health, Instance, InstanceId, InstanceState, Timestamp};
     "lid": "77000011112222:5@lid",
     "push_name": "Acme Support",
     "health": {"status": "ok", "reason": null, "last_stanza_at": "2026-11-22T09:29:58.000Z", "rtt_ms": 38},
+    "restriction": null,
     "metadata": {"branch": "north"},
     "created_at": "2026-11-20T08:00:00.000Z"
 })))]
@@ -45,6 +46,8 @@ pub(crate) struct View {
     /// The name that the account shows.
     push_name: Option<String>,
     health: Health,
+    /// What the account may not send for a time; it waits in the queue.
+    restriction: Option<Restriction>,
     /// Your own data.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
@@ -66,6 +69,7 @@ impl From<Instance> for View {
             lid: account.lid,
             push_name: account.push_name,
             health: instance.health,
+            restriction: instance.restriction,
             metadata: instance.metadata,
             created_at: instance.created_at,
         }

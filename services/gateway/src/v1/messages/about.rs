@@ -2,12 +2,13 @@
 //!
 //! - `POST /v1/messages/{message}/reactions` `{emoji}` -> 202: puts an emoji on it; an empty one takes it back.
 //! - `PATCH /v1/messages/{message}` `{text: {body}}` -> 202: a new text for a text of ours, within 15 minutes of its sending.
-//! - `DELETE /v1/messages/{message}` -> 202: takes a message of ours back for everybody, within two days.
+//! - `DELETE /v1/messages/{message}` -> 202: takes a message of ours back for everybody, within two days. One that is still
+//!   `queued` is cancelled instead: 200 with the message, `failed` with the reason `cancelled` (see [`super::cancel`]).
 //!
 //! Each takes `?wait=sent` and an `Idempotency-Key` as a send does.
 
 use super::{
-    View, checks,
+    View, cancel, checks,
     draft::{whatsapp_id, without_device},
     send,
     settled::{Waiting, wished},
@@ -126,20 +127,24 @@ pub(crate) async fn edit(
     tell(&app, &message, Content::Edit { edit }, request.key, wait).await
 }
 
-/// Take a message of ours back for everybody, within two days.
+/// Take a message of ours back: out of the queue while it waits there, or for everybody at WhatsApp, within two days.
 #[utoipa::path(
     delete,
     path = "/v1/messages/{message}",
     tag = "messages",
-    operation_id = "revokeMessage",
+    operation_id = "takeBackMessage",
     params(("message" = MessageId, Path), Waiting),
     responses(
-        (status = 200, description = "With `wait=sent`: WhatsApp acknowledged or refused it.", body = View),
-        (status = 202, description = "It is committed.", body = View),
+        (
+            status = 200,
+            description = "It was cancelled in the queue, and is shown as failed; or with `wait=sent`: WhatsApp acknowledged or refused.",
+            body = View
+        ),
+        (status = 202, description = "Taking it back at WhatsApp is committed.", body = View),
         Problems
     )
 )]
-pub(crate) async fn revoke(
+pub(crate) async fn take_back(
     State(app): State<App>,
     caller: Writer,
     Id(id): Id<MessageId>,
@@ -147,7 +152,11 @@ pub(crate) async fn revoke(
     request: Mutation<Nothing>,
 ) -> Result<Response> {
     let wait = wished(query)?;
-    let message = known(&app, caller.tenant, id).await?;
+    let message = app.ledger.message(caller.tenant, id).await?.ok_or_else(Problem::not_found)?;
+    if message.direction == Direction::Outbound && cancel::is_cancelling(&message) {
+        return cancel::cancel(&app, caller.tenant, id, request).await;
+    }
+    let message = settled(message)?;
     let stands = message.direction == Direction::Outbound
         && !matches!(message.content, Content::Revoke { .. } | Content::Edit { .. } | Content::Reaction { .. });
     if !stands {
@@ -159,7 +168,10 @@ pub(crate) async fn revoke(
 
 /// The tenant's message, as far as it is at WhatsApp: what is not there yet cannot be spoken of.
 async fn known(app: &App, tenant: TenantId, id: MessageId) -> Result<Message> {
-    let message = app.ledger.message(tenant, id).await?.ok_or_else(Problem::not_found)?;
+    settled(app.ledger.message(tenant, id).await?.ok_or_else(Problem::not_found)?)
+}
+
+fn settled(message: Message) -> Result<Message> {
     match message.status {
         MessageStatus::Failed => Err(conflict("message_failed", "This message was never sent.")),
         status if status.is_open() => {
@@ -205,12 +217,15 @@ async fn tell(
         secret: rand::random(),
         chat: message.chat.clone(),
         content,
+        media: None,
         quoted: None,
         delivery: Delivery::default(),
         expires_at: None,
+        send_at: None,
         metadata: Map::new(),
         created_at: app.now(),
         idempotency: key,
+        part: None,
         queue_limit: app.options.queue_limit,
     };
     send::accept(app, new, wait).await

@@ -20,7 +20,7 @@ pub(super) fn text(text: Text) -> Result<Text> {
     if text.mentions.len() > MENTIONS {
         return Err(Problem::field("text.mentions", "A text mentions at most 256 people."));
     }
-    let mentions = text.mentions.iter().map(|person| Ok(Recipient::parse(person)?.jid())).collect::<Result<_>>();
+    let mentions = text.mentions.iter().map(|person| Ok(Recipient::person(person)?.jid())).collect::<Result<_>>();
     let mentions = mentions.map_err(|error: Problem| error.with("field", "text.mentions".into()))?;
     Ok(Text { mentions, ..text })
 }
@@ -84,14 +84,14 @@ fn contact(contact: Contact) -> Result<Contact> {
 }
 
 fn phone_digits(phone: &str) -> Result<String> {
-    match Recipient::parse(phone) {
+    match Recipient::person(phone) {
         Ok(Recipient::Phone(digits)) => Ok(digits),
         _ => Err(Problem::field("contacts.phones", "A phone number is written in full, with its country code.")),
     }
 }
 
 /// A short line of words.
-fn line(field: &'static str, words: &str) -> Result<()> {
+pub(super) fn line(field: &'static str, words: &str) -> Result<()> {
     let fits = words.chars().count() <= NAME_CHARACTERS && words.chars().any(is_visible) && !words.contains('\0');
     if fits { Ok(()) } else { Err(Problem::field(field, "1 to 1,000 characters, at least one of them visible.")) }
 }
@@ -104,7 +104,7 @@ pub(super) fn emoji(emoji: &str) -> Result<()> {
 }
 
 /// Whether a character shows: not white space, no control, none of Unicode's Default_Ignorable_Code_Point.
-fn is_visible(c: char) -> bool {
+pub(crate) fn is_visible(c: char) -> bool {
     let is_ignorable = matches!(u32::from(c),
         0xAD | 0x34F | 0x61C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x202A..=0x202E
         | 0x2060..=0x206F | 0x2800 | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFF8 | 0x1BCA0..=0x1BCA3
@@ -137,7 +137,9 @@ mod tests {
     fn mentions_are_addresses() {
         let mentioning = |person: &str| text(Text { body: "@1".into(), mentions: vec![person.into()] });
         assert_eq!(mentioning("+628123456789").unwrap().mentions, ["628123456789@s.whatsapp.net"]);
-        assert_eq!(mentioning("nobody").unwrap_err().code(), "invalid_recipient");
+        for nobody in ["nobody", "120363000000000001@g.us"] {
+            assert_eq!(mentioning(nobody).unwrap_err().code(), "invalid_recipient");
+        }
     }
 
     #[test]

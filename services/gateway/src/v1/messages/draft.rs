@@ -5,17 +5,25 @@ use crate::{
     json::check_metadata,
     problem::{Problem, Result},
     state::App,
-    v1::messages::checks,
+    v1::messages::{
+        attachment::{self, Given},
+        checks,
+    },
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::time::Duration;
 use utoipa::ToSchema;
 use warren_domain::{
     Delivery, InstanceId, Message, MessageId, Recipient, TenantId, Timestamp,
+    media::MediaKind,
     message::{Contact, Content, Location, Quoted, Text},
 };
 use warren_ports::ledger::NewMessage;
 use warren_runtime::fault;
+
+/// How far ahead a message can be scheduled.
+const FURTHEST: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// The body of a send.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -44,6 +52,11 @@ pub(crate) struct Draft {
     text: Option<Text>,
     location: Option<Location>,
     contacts: Option<Vec<Contact>>,
+    image: Option<Given>,
+    video: Option<Given>,
+    audio: Option<Given>,
+    document: Option<Given>,
+    sticker: Option<Given>,
     /// A message of the same instance that this one answers.
     reply_to: Option<MessageId>,
     /// What to do when it cannot be known whether it was sent.
@@ -54,6 +67,8 @@ pub(crate) struct Draft {
     /// A moment that has passed already is taken, too, and the message fails with `expired`: so a request that is repeated
     /// late gets the same answer.
     expires_at: Option<Timestamp>,
+    /// Not to be sent before this moment, at most a year ahead; one that has passed means now.
+    send_at: Option<Timestamp>,
     /// Your own data, at most 16 kB of JSON.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -68,9 +83,29 @@ pub(super) async fn message(
     request: Mutation<Draft>,
 ) -> Result<NewMessage> {
     let Mutation { body: draft, key } = request;
+    let new = unkeyed(app, tenant, instance, draft).await?;
+    Ok(NewMessage { idempotency: key.filter(|_| !fault::mutation("idempotency_off")), ..new })
+}
+
+/// Checks what a caller wants to send and makes the message, without a key.
+pub(super) async fn unkeyed(app: &App, tenant: TenantId, instance: InstanceId, draft: Draft) -> Result<NewMessage> {
     let chat = Recipient::parse(&draft.to).map_err(|error| Problem::from(error).with("field", "to".into()))?.jid();
-    let content = content(&draft.kind, draft.text, draft.location, draft.contacts)?;
+    let files = [
+        (MediaKind::Image, draft.image),
+        (MediaKind::Video, draft.video),
+        (MediaKind::Audio, draft.audio),
+        (MediaKind::Document, draft.document),
+        (MediaKind::Sticker, draft.sticker),
+    ];
+    let (content, media) = match attachment::only(&draft.kind, files)? {
+        Some((kind, given)) => {
+            no_other_object(&draft.text, &draft.location, &draft.contacts)?;
+            attachment::content(app, tenant, instance, kind, given).await?
+        }
+        None => (content(&draft.kind, draft.text, draft.location, draft.contacts)?, None),
+    };
     check_metadata(&draft.metadata)?;
+    check_times(app.now(), draft.send_at, draft.expires_at)?;
     let quoted = match draft.reply_to {
         Some(id) => Some(quoted(app, tenant, instance, id).await?),
         None => None,
@@ -83,22 +118,37 @@ pub(super) async fn message(
         secret: rand::random(),
         chat,
         content,
+        media,
         quoted,
         delivery: draft.delivery,
         expires_at: draft.expires_at,
+        send_at: draft.send_at,
         metadata: draft.metadata,
         created_at: app.now(),
-        idempotency: key.filter(|_| !fault::mutation("idempotency_off")),
+        idempotency: None,
+        part: None,
         queue_limit: app.options.queue_limit,
     })
+}
+
+/// A message that carries a file says nothing else.
+fn no_other_object(text: &Option<Text>, location: &Option<Location>, contacts: &Option<Vec<Contact>>) -> Result<()> {
+    let given = [("text", text.is_some()), ("location", location.is_some()), ("contacts", contacts.is_some())];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((other, _)) => Err(Problem::field(other, "Only the object that the type names is given.")),
+        None => Ok(()),
+    }
 }
 
 fn content(kind: &str, text: Option<Text>, location: Option<Location>, contacts: Option<Vec<Contact>>) -> Result<Content> {
     let given = [("text", text.is_some()), ("location", location.is_some()), ("contacts", contacts.is_some())];
     let known = given.into_iter().any(|(name, _)| name == kind);
     if !known {
-        return Err(Problem::invalid("unsupported_type", "A message has the type text, location or contacts.")
-            .with("field", "type".into()));
+        return Err(Problem::invalid(
+            "unsupported_type",
+            "A message has the type text, image, video, audio, document, sticker, location or contacts.",
+        )
+        .with("field", "type".into()));
     }
     if let Some((other, _)) = given.into_iter().find(|(name, is_given)| *is_given && *name != kind) {
         return Err(Problem::field(other, "Only the object that the type names is given."));
@@ -109,6 +159,17 @@ fn content(kind: &str, text: Option<Text>, location: Option<Location>, contacts:
         "contacts" => checks::contacts(contacts.ok_or_else(missing)?).map(|contacts| Content::Contacts { contacts }),
         _ => checks::text(text.ok_or_else(missing)?).map(|text| Content::Text { text }),
     }
+}
+
+fn check_times(now: Timestamp, send_at: Option<Timestamp>, expires_at: Option<Timestamp>) -> Result<()> {
+    let Some(send_at) = send_at else { return Ok(()) };
+    if send_at > now.after(FURTHEST) {
+        return Err(Problem::field("send_at", "A message is scheduled for at most a year ahead."));
+    }
+    if expires_at.is_some_and(|expires_at| expires_at <= send_at) {
+        return Err(Problem::field("send_at", "A message is sent before it expires: send_at is earlier than expires_at."));
+    }
+    Ok(())
 }
 
 /// What a reply refers to: a message of the same instance.
@@ -167,10 +228,22 @@ mod tests {
         assert!(content("text", text(), None, None).is_ok());
         assert!(content("location", None, place(), None).is_ok());
         let code = |refused: Result<Content>| refused.unwrap_err().code().to_owned();
-        assert_eq!(code(content("image", None, None, None)), "unsupported_type");
+        assert_eq!(code(content("hologram", None, None, None)), "unsupported_type");
         assert_eq!(code(content("text", None, None, None)), "invalid_request");
         assert_eq!(code(content("text", text(), place(), None)), "invalid_request");
         assert_eq!(code(content("contacts", None, None, Some(vec![]))), "invalid_request");
+    }
+
+    #[test]
+    fn a_message_is_scheduled_within_a_year_and_before_it_expires() {
+        let at = Timestamp::from_millis;
+        let year = i64::try_from(FURTHEST.as_millis()).unwrap();
+        for (send_at, expires_at) in [(None, Some(-1)), (Some(-5), None), (Some(5), Some(6)), (Some(year), None)] {
+            assert!(check_times(at(0), send_at.map(at), expires_at.map(at)).is_ok(), "{send_at:?} {expires_at:?}");
+        }
+        for (send_at, expires_at) in [(year + 1, None), (5, Some(5)), (-5, Some(-6))] {
+            assert!(check_times(at(0), Some(at(send_at)), expires_at.map(at)).is_err(), "{send_at:?} {expires_at:?}");
+        }
     }
 
     #[test]

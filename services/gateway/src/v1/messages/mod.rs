@@ -1,11 +1,15 @@
 //! Messages, sent and received: one kind of resource.
 
 pub(crate) mod about;
-mod checks;
+mod attachment;
+pub(crate) mod batch;
+mod cancel;
+pub(crate) mod checks;
 mod draft;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod read;
+pub(crate) mod receipts;
 pub(crate) mod seen;
 pub(crate) mod send;
 mod settled;
@@ -60,6 +64,8 @@ pub(crate) struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<Delivery>,
     expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<Timestamp>,
     /// Your own data.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
@@ -99,6 +105,7 @@ impl From<Message> for View {
             reply_to: message.quoted,
             delivery: is_outbound.then_some(message.delivery),
             expires_at: message.expires_at,
+            send_at: message.send_at,
             metadata: message.metadata,
             created_at: times.created,
             handed_at: times.handed,

@@ -1,6 +1,10 @@
 //! `POST /v1/instances/{instance}/messages`, `POST /v1/senders/{phone}/messages`
-//! `{to, type, <type>, reply_to?, delivery?, expires_at?, metadata?}` -> 202 with the message, committed and `queued`. Types:
-//! `text: {body, mentions?}`, `location: {latitude, longitude, name?, address?}`, `contacts: [{name, phones | vcard}]`.
+//! `{to, type, <type>, reply_to?, delivery?, expires_at?, send_at?, metadata?}` -> 202 with the message, committed and `queued`. Types:
+//! `text: {body, mentions?}`, `location: {latitude, longitude, name?, address?}`, `contacts: [{name, phones | vcard}]`, and
+//! `image`, `video`, `audio`, `document`, `sticker`: `{id | link, caption?, filename?, voice?, animated?}`.
+//!
+//! A message with a `send_at` in the future waits in the queue until then and takes its place in the chat at that moment: it
+//! holds up nothing that is sent before, and counts as an open message.
 //!
 //! With `?wait=sent[&timeout=SECONDS]` (10 by default, at most 30): 200 once WhatsApp's server acknowledged or refused it,
 //! 202 when the time is up. The same `Idempotency-Key` and body again is the same message: answered as it was accepted (with
@@ -127,7 +131,7 @@ pub(super) async fn accept(app: &App, new: NewMessage, wait: Option<Duration>) -
     respond(app, message, wait.is_some(), is_replay)
 }
 
-fn queue_full() -> Problem {
+pub(super) fn queue_full() -> Problem {
     Problem::new(
         ErrorKind::Exhausted,
         "queue_full",

@@ -1,4 +1,4 @@
-//! Linking an instance to an account by QR code.
+//! Linking an instance to an account, by a QR code that is scanned or by a code that is typed on the phone.
 
 pub(crate) mod cancel;
 pub(crate) mod image;
@@ -43,16 +43,19 @@ impl View {
             instance_id: instance,
             state: pairing.state,
             qr: pairing.qr,
-            code: None,
+            code: pairing.code,
             expires_at: pairing.expires_at,
             reason: pairing.reason,
         }
     }
 
     fn starting(instance: InstanceId) -> Self {
-        let pairing = Pairing { state: PairingState::Starting, qr: None, expires_at: None, reason: None };
-        Self::new(instance, pairing)
+        Self::new(instance, in_state(PairingState::Starting))
     }
+}
+
+const fn in_state(state: PairingState) -> Pairing {
+    Pairing { state, qr: None, code: None, expires_at: None, reason: None }
 }
 
 /// How the pairing of the tenant's instance stands.
@@ -61,6 +64,6 @@ async fn status(app: &App, tenant: TenantId, instance: InstanceId) -> Result<Pai
     app.polling.look(instance)?;
     match app.ask(tenant, instance, Action::PairingStatus).await? {
         Reply::Pairing(pairing) => Ok(pairing),
-        _ => Ok(Pairing { state: PairingState::None, qr: None, expires_at: None, reason: None }),
+        _ => Ok(in_state(PairingState::None)),
     }
 }

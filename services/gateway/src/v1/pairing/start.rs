@@ -1,5 +1,5 @@
-//! `POST /v1/instances/{instance}/pairing` `{"method": "qr"}` -> 202 with the pairing; its code comes with
-//! `GET .../pairing` or the ephemeral event `pairing.qr`.
+//! `POST /v1/instances/{instance}/pairing` `{"method": "qr"}` or `{"method": "code", "phone": "628..."}` -> 202 with the pairing;
+//! its code comes with `GET .../pairing` or the ephemeral events `pairing.qr` and `pairing.code`.
 
 use crate::{
     auth::Writer,
@@ -13,17 +13,19 @@ use crate::{
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use warren_domain::InstanceId;
-use warren_ports::bus::{Action, Reply};
+use warren_domain::{InstanceId, Recipient};
+use warren_ports::bus::{Action, PhoneToPair, Reply};
 
-#[derive(Debug, Deserialize, ToSchema)]
+/// WhatsApp gives no code for a shorter number.
+const PHONE_DIGITS: usize = 7;
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewPairing, examples(json!({"method": "qr"})))]
+#[schema(as = NewPairing, examples(json!({"method": "qr"}), json!({"method": "code", "phone": "+628123456789"})))]
 pub(crate) struct Body {
     method: Method,
-    /// Where the code would be typed (method `code`).
-    #[serde(default, rename = "phone")]
-    _phone: Option<String>,
+    /// The number of the phone on which the code is typed (method `code`).
+    phone: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -34,9 +36,28 @@ enum Method {
     Code,
 }
 
+impl Body {
+    fn action(&self) -> Result<Action> {
+        let phone = |detail: &'static str| Problem::field("phone", detail);
+        match (self.method, self.phone.as_deref()) {
+            (Method::Qr, None) => Ok(Action::PairByQr),
+            (Method::Qr, Some(_)) => Err(phone("A QR code is scanned by any phone; leave the number out.")),
+            (Method::Code, None) => Err(phone("Name the number of the phone on which the code will be typed.")),
+            (Method::Code, Some(text)) => match Recipient::parse(text) {
+                Ok(Recipient::Phone(digits)) if !text.contains('@') && digits.len() >= PHONE_DIGITS => {
+                    Ok(Action::PairByCode(PhoneToPair(digits)))
+                }
+                _ => Err(phone(
+                    "A phone number is written in full, with its country code: 7 to 15 digits, with or without a leading +.",
+                )),
+            },
+        }
+    }
+}
+
 /// Start a pairing.
 ///
-/// Its code comes with `GET .../pairing`, or the ephemeral event `pairing.qr`.
+/// Its code comes with `GET .../pairing`, or the ephemeral events `pairing.qr` and `pairing.code`.
 #[utoipa::path(
     post,
     path = "/v1/instances/{instance}/pairing",
@@ -52,17 +73,11 @@ pub(crate) async fn handler(
     Id(id): Id<InstanceId>,
     request: Mutation<Body>,
 ) -> Result<Response> {
-    if request.body.method == Method::Code {
-        return Err(Problem::invalid(
-            "pairing_method_unavailable",
-            "Pairing by code is not available; use {\"method\": \"qr\"}.",
-        )
-        .with("field", "method".into()));
-    }
+    let action = request.body.action()?;
     let (gateway, tenant) = (app.clone(), caller.tenant);
     let work = move |_, _| async move {
         gateway.instance(tenant, id).await?;
-        let view = match gateway.ask(tenant, id, Action::PairByQr).await? {
+        let view = match gateway.ask(tenant, id, action).await? {
             Reply::Pairing(pairing) => View::new(id, pairing),
             _ => View::starting(id),
         };

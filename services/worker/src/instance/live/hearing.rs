@@ -2,27 +2,39 @@
 
 use super::{Live, LiveEnd, Round};
 use crate::{
-    client::Signal,
+    client::{Signal, groups::GroupSignal},
     instance::{actor::Intent, policy::Ending},
 };
 use std::sync::Arc;
 use wacore_binary::{Jid, OwnedNodeRef};
+use warren_domain::event::NewEvent;
 use warren_ports::ledger::Op;
 use whatsapp_rust::NodeFilter;
 
 impl Live<'_> {
     pub(super) async fn hear(&mut self, signal: Signal) -> Round {
+        if matches!(signal, Signal::QrExhausted) && self.typed_code.is_good() {
+            // No QR code is left to scan, but the one to type is good for a while.
+            return None;
+        }
         if let Some(ending) = ending_of(&signal) {
             return Some(LiveEnd::Ended(ending));
         }
         match signal {
+            Signal::Qr { .. } if self.actor.pairing.by_code.is_some() => self.ask_for_code(),
             Signal::Qr { code, valid_for } => self.actor.show_code(code, valid_for),
+            Signal::TypedCode { code, valid_for } => self.show_typed_code(&code, valid_for),
+            Signal::TypedCodeOver { by_hand } => return self.typed_code_over(by_hand),
+            Signal::NoTypedCode(rejection) => return self.no_typed_code(rejection),
+            Signal::Contact(change) => return self.contact_changed(change),
+            Signal::Sign(sign) => self.tell_sign(&sign),
             Signal::Paired { pn, lid, push_name } => return self.scanned(pn, lid, push_name).await,
             Signal::Ready => self.ready = true,
             Signal::Drained => self.drained = true,
             Signal::Ack { id, error } => return self.acked(id, error),
             Signal::Receipt(receipt) => return self.receipt(receipt),
             Signal::Undecryptable { id, chat, sender } => return self.undecryptable(&id, &chat, &sender),
+            Signal::Group(signal) => return self.group_updated(*signal),
             Signal::PushName(name) => {
                 if let Some(mut account) = self.actor.instance.account.clone() {
                     account.push_name = Some(name);
@@ -67,12 +79,28 @@ impl Live<'_> {
                 Signal::Receipt(receipt) => {
                     self.receipt(receipt);
                 }
+                Signal::Contact(change) => {
+                    self.contact_changed(change);
+                }
                 Signal::Undecryptable { id, chat, sender } => {
                     self.undecryptable(&id, &chat, &sender);
+                }
+                // The library acknowledged it to the server already.
+                Signal::Group(signal) => {
+                    self.group_updated(*signal);
                 }
                 _ => {}
             }
         }
+    }
+
+    fn group_updated(&mut self, signal: GroupSignal) -> Round {
+        let account = self.actor.instance.account.as_ref();
+        let names = account.into_iter().flat_map(|account| [Some(&account.jid), account.lid.as_ref()]).flatten();
+        let own: Vec<_> = names.filter_map(|name| name.parse::<Jid>().ok()).map(|jid| jid.to_non_ad().to_string()).collect();
+        let at = self.actor.now();
+        let events = signal.updates(&own).into_iter().map(|update| NewEvent::group_updated(&update, at));
+        events.collect::<Vec<_>>().into_iter().find_map(|event| self.settle(Op::Append(event), None, None))
     }
 
     /// The phone scanned the code. The keys are stored before anybody is told; then the server restarts the stream.

@@ -1,8 +1,12 @@
 //! A live connection: signals in, sends out, until it ends.
 
+mod cancelling;
 mod hearing;
+mod limits;
 mod sends;
 mod settling;
+mod signs;
+mod typed_code;
 mod watch;
 
 use super::{
@@ -14,10 +18,14 @@ use super::{
 use crate::{
     ask::{Asker, Asks},
     client::Link,
+    numbers::{Numbers, Pace},
     outbound::{queue::Queue, send::Sent},
     session::Poison,
 };
+use cancelling::answer_cancelled;
 use futures::future::BoxFuture;
+pub(super) use limits::Relapses;
+use sends::Fetched;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -26,6 +34,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, oneshot, watch as watched},
     task::JoinSet,
 };
+use typed_code::TypedCode;
 use wacore_binary::OwnedNodeRef;
 use warren_domain::{InstanceState, message::Outbound};
 use warren_ports::{
@@ -70,8 +79,13 @@ pub(super) struct Live<'a> {
     settler: Settler,
     sends: JoinSet<Finished>,
     asks: Asks,
-    fetch: Option<BoxFuture<'static, Vec<Outbound>>>,
+    pace: Arc<Pace>,
+    fetch: Option<BoxFuture<'static, Fetched>>,
     fetch_wanted: bool,
+    /// What is being found out about a refusal.
+    inquiry: limits::Inquiry,
+    /// Since when a restriction of this connection holds.
+    restricted_since: Option<Instant>,
     stream_error: futures::channel::oneshot::Receiver<Arc<OwnedNodeRef>>,
     ready: bool,
     drained: bool,
@@ -79,6 +93,7 @@ pub(super) struct Live<'a> {
     /// A clean end that waits for the messages in flight.
     closing: Option<(LiveEnd, Instant)>,
     paired: bool,
+    typed_code: TypedCode,
     opened: Instant,
     /// Whether writes wait for the store.
     store_slow: watched::Receiver<bool>,
@@ -101,14 +116,18 @@ impl<'a> Live<'a> {
             settler: Settler::new(ledger),
             sends: JoinSet::new(),
             asks: Asks::default(),
+            pace: Arc::default(),
             fetch: None,
             fetch_wanted: false,
+            inquiry: None,
+            restricted_since: None,
             stream_error,
             ready: false,
             drained: false,
             online: false,
             closing: None,
             paired: false,
+            typed_code: TypedCode::default(),
             opened: Instant::now(),
             store_slow,
             alarm: Alarm::new(),
@@ -144,6 +163,7 @@ impl<'a> Live<'a> {
                 Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
             },
             rows = fetched(&mut self.fetch) => self.fetched(rows),
+            findings = limits::found(&mut self.inquiry) => self.inquired(findings),
             mail = self.actor.mailbox.recv() => match mail {
                 Some(mail) => self.read(mail),
                 None => Some(LiveEnd::Stop),
@@ -168,13 +188,27 @@ impl<'a> Live<'a> {
             LiveMail::Answered => {}
             LiveMail::Ring => self.fetch_wanted = true,
             LiveMail::Ask(ask, reply) if self.online && self.closing.is_none() => {
-                self.asks.begin(Asker { client: self.link.client.clone() }, ask, reply);
+                let asker = Asker { client: self.link.client.clone(), numbers: self.numbers() };
+                self.asks.begin(asker, ask, reply);
             }
             LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
+            LiveMail::Cancel(message, reply) => return self.cancel(message, reply),
             LiveMail::Stop => self.begin_closing(LiveEnd::Stop),
             LiveMail::Command(action, reply) => self.begin_closing(LiveEnd::Command(action, reply)),
         }
         None
+    }
+
+    /// Number checks through this connection.
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            client: self.link.client.clone(),
+            shared: self.actor.shared.clone(),
+            owner: self.actor.owner.clone(),
+            tenant: self.actor.instance.tenant,
+            instance: self.actor.instance.id,
+            pace: self.pace.clone(),
+        }
     }
 
     fn begin_closing(&mut self, end: LiveEnd) {
@@ -195,6 +229,9 @@ impl<'a> Live<'a> {
             self.permit = None;
             self.online = true;
             self.fetch_wanted = true;
+            if let Some(end) = self.review_restriction() {
+                return Some(end);
+            }
         }
         if let Some((_, deadline)) = &self.closing
             && (self.queue_is_quiet() || Instant::now() > *deadline)
@@ -236,6 +273,7 @@ impl<'a> Live<'a> {
                 if matches!(outcome, Outcome::OwnershipLost | Outcome::LedgerBehind) {
                     self.actor.owner.lose();
                 }
+                answer_cancelled(item.reply, &outcome);
                 if let Some(message) = item.message {
                     self.actor.shared.ports.bus.ring(Topic::Settled(message), Ring::Settled);
                 }
@@ -246,7 +284,7 @@ impl<'a> Live<'a> {
     }
 }
 
-async fn fetched(fetch: &mut Option<BoxFuture<'static, Vec<Outbound>>>) -> Vec<Outbound> {
+async fn fetched(fetch: &mut Option<BoxFuture<'static, Fetched>>) -> Fetched {
     match fetch {
         Some(fetch) => fetch.await,
         None => std::future::pending().await,

@@ -1,6 +1,6 @@
 //! Answers to messages become commits, commits free their chats.
 
-use super::{Live, LiveEnd, Round};
+use super::{Live, LiveEnd, Round, cancelling::answer_cancelled};
 use crate::{
     client::ReceiptSignal,
     instance::{
@@ -28,13 +28,16 @@ impl Live<'_> {
                     self.actor.shared.metrics.send_seconds.with_label_values(&["ack"]).observe(took.as_secs_f64());
                     self.actor.instance.health.rtt_ms = u32::try_from(took.as_millis()).ok();
                 }
-                (Some(entry.message), entry.repeated)
+                // What is known of a group may have aged as a stored stanza does: members are addressed otherwise now.
+                let aged = error.as_deref() == Some("421") && !entry.anew;
+                (Some(entry.message), entry.repeated || aged)
             }
             None => (None, false),
         };
         let now = self.actor.now();
         let Some(code) = error else {
             fault::point("outbound.acked");
+            self.acquainted(&id);
             let target = ReceiptTarget { whatsapp_ids: vec![id.clone()], status: MessageStatus::Sent, at: now };
             return self.settle(Op::Receipt(target), Some(id), message);
         };
@@ -48,10 +51,24 @@ impl Live<'_> {
                 // The stored copy stands; the next one is sent on a new connection.
                 return Some(LiveEnd::Ended(Ending::Unanswered));
             }
-            Refused::ReachoutLimit => FailureReason::ReachoutLimit,
+            Refused::ReachoutLimit => {
+                self.limited(&id);
+                FailureReason::ReachoutLimit
+            }
             Refused::Rejected => FailureReason::Rejected,
         };
         self.settle(Op::Fail { message, reason, at: now }, Some(id), Some(message))
+    }
+
+    /// A message was taken by the server: whoever it is for is no stranger any more.
+    fn acquainted(&mut self, id: &str) {
+        let Some(entry) = self.queue.in_flight(id) else { return };
+        if entry.to_stranger {
+            let chat = entry.chat.clone();
+            self.queue.acquainted(&chat);
+            let now = self.actor.now();
+            self.actor.pacer.opened(now);
+        }
     }
 
     pub(super) fn receipt(&mut self, receipt: ReceiptSignal) -> Round {
@@ -60,7 +77,11 @@ impl Live<'_> {
         let message = frees.as_ref().and_then(|id| self.queue.in_flight(id)).map(|entry| entry.message);
         let at = receipt.at.unwrap_or_else(|| self.actor.now());
         let target = ReceiptTarget { whatsapp_ids: receipt.ids, status: receipt.status, at };
-        self.settle(Op::Receipt(target), frees, message)
+        let op = match receipt.member {
+            Some(member) => Op::MemberReceipt { target, member },
+            None => Op::Receipt(target),
+        };
+        self.settle(op, frees, message)
     }
 
     pub(super) fn undecryptable(&mut self, id: &str, chat: &str, sender: &str) -> Round {
@@ -70,13 +91,20 @@ impl Live<'_> {
 
     /// Queues a write of this connection.
     pub(super) fn settle(&mut self, op: Op, frees: Option<String>, message: Option<MessageId>) -> Round {
-        let item = Item { write: self.actor.write(op), frees, message };
+        self.queue_item(Item { write: self.actor.write(op), frees, message, reply: None })
+    }
+
+    pub(super) fn queue_item(&mut self, item: Item) -> Round {
         (!self.settler.push(item)).then_some(LiveEnd::Ended(Ending::Unanswered))
     }
 
     pub(super) fn settled(&mut self, committed: Committed) -> Round {
         let shared = self.actor.shared.clone();
         for (item, outcome) in committed {
+            if let Op::Cancel { message, .. } = &item.write.op {
+                self.queue.cancelled(*message);
+            }
+            answer_cancelled(item.reply, &outcome);
             match outcome {
                 Outcome::Done | Outcome::NoChange => {}
                 Outcome::OwnershipLost | Outcome::LedgerBehind => {

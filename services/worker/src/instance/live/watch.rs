@@ -54,6 +54,11 @@ impl Live<'_> {
         }
     }
 
+    /// Sees to it that the alarm goes off then.
+    pub(super) fn alarm_within(&mut self, span: Duration) {
+        self.alarm.at_latest(tokio::time::Instant::now() + span);
+    }
+
     /// Whether only silence can come.
     fn is_at_rest(&self) -> bool {
         self.online
@@ -71,7 +76,7 @@ impl Live<'_> {
         let round = if self.online { self.look_at_health() } else { None };
         let next = if self.is_at_rest() { self.until_silent().max(OFTEN) } else { OFTEN };
         self.alarm.set(next);
-        round
+        if self.online { round.or_else(|| self.review_restriction()) } else { round }
     }
 
     fn overdue(&self) -> Round {
@@ -79,6 +84,9 @@ impl Live<'_> {
             return Some(LiveEnd::Ended(Ending::Unanswered));
         }
         if self.actor.intent == Intent::Pair && Instant::now() > self.actor.pairing.deadline {
+            return Some(LiveEnd::Ended(Ending::CodesExhausted));
+        }
+        if self.typed_code.is_over() && !self.paired {
             return Some(LiveEnd::Ended(Ending::CodesExhausted));
         }
         // A long backlog takes its time, but then something is heard all the while.

@@ -37,6 +37,9 @@ pub(crate) struct Scope {
     pub(crate) ages: bool,
     /// Whether the reply to a statement that took effect may be lost.
     pub(crate) doubt: bool,
+    /// Whether the first message has a time before that of the second and is let go at any moment after it: the second may
+    /// have gone.
+    pub(crate) scheduled: bool,
     /// What the caller wants when in doubt.
     pub(crate) delivery: Delivery,
     /// What is broken on purpose.
@@ -59,6 +62,8 @@ pub(crate) enum Mutation {
     IgnoredAge,
     /// The next message of the chat does not wait for the answer to the one before.
     NoHeadOfLine,
+    /// A message that was let go takes its place by its time alone, before what was begun.
+    BegunIsOvertaken,
 }
 
 /// One state of the world.
@@ -82,6 +87,10 @@ pub(crate) struct State {
     excused: u8,
     /// Whether a frame left whose claim had been refused: must never be.
     sent_after_refusal: bool,
+    /// Whether the first message is held until its time.
+    held: bool,
+    /// Whether a message was begun while another one of its chat was handed and not settled: must never be.
+    unsettled_overtaken: bool,
     /// Whether an owner was refused the claim of a row that is open: it would try for ever.
     claimed_in_vain: bool,
     witnessed: u8,
@@ -104,6 +113,8 @@ pub(crate) enum Action {
     Drain(u8),
     /// The fenced statement that follows a login.
     Fence(u8),
+    /// The time of the held message has come.
+    Release,
     /// The open rows are read.
     Fetch(u8),
     /// The head of the chat is decided about.
@@ -159,6 +170,8 @@ impl Model for Scope {
             may_age: self.ages,
             excused: 0,
             sent_after_refusal: false,
+            held: self.scheduled,
+            unsettled_overtaken: false,
             claimed_in_vain: false,
             witnessed: 0,
         }]
@@ -187,6 +200,9 @@ impl Scope {
 
     /// Steps that happen sooner or later, whatever else happens: as long as there is one, nothing is stuck.
     fn owed(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.held {
+            actions.push(Action::Release);
+        }
         if matches!(state.workers[usize::from(state.assigned)], Worker::Down) && state.epoch < self.epochs {
             actions.extend((0..WORKERS as u8).map(Action::Assign));
         }
@@ -231,7 +247,7 @@ impl Scope {
             }
             return;
         }
-        let unknown = |row: usize| state.ledger.rows[row].status.is_open() && connection.known[row].is_none();
+        let unknown = |row: usize| state.is_shown(row) && connection.known[row].is_none();
         if (0..usize::from(self.messages)).any(unknown) {
             actions.push(Action::Fetch(at));
         }
@@ -250,7 +266,15 @@ impl Scope {
 
     fn circumstances<'a>(&self, epoch: u8, lane: &'a Lane, state: &State) -> Circumstances<'a> {
         let aged = if self.mutated(Mutation::IgnoredAge) { 0 } else { state.network.aged };
-        Circumstances { epoch, lane, delivery: self.delivery, aged, hasty: self.mutated(Mutation::SendBeforeDrain) }
+        Circumstances {
+            epoch,
+            lane,
+            delivery: self.delivery,
+            aged,
+            hasty: self.mutated(Mutation::SendBeforeDrain),
+            scheduled: self.scheduled,
+            by_time_alone: self.mutated(Mutation::BegunIsOvertaken),
+        }
     }
 
     /// Faults, and what the outside may or may not do.
@@ -293,6 +317,11 @@ impl Scope {
 }
 
 impl State {
+    /// Whether an owner who reads the open rows finds this one.
+    fn is_shown(&self, row: usize) -> bool {
+        self.ledger.rows[row].status.is_open() && !(self.held && row == 0)
+    }
+
     /// Whether what the last connection was told is committed.
     fn is_settled_before_login(&self, at: u8) -> bool {
         self.lanes[usize::from(at)].iter().all(|statement| matches!(statement.op, ledger::Op::Claim { .. }))

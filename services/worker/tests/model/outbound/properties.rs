@@ -25,6 +25,7 @@ pub(crate) const NO_LOSS: &str = "a settled message was seen, or reported as unk
 pub(crate) const NOT_STUCK: &str = "an accepted message is settled in the end";
 pub(crate) const NO_DUPLICATE: &str = "nothing is seen twice that policy does not allow";
 pub(crate) const ORDER: &str = "messages of a chat are first seen in their order";
+pub(crate) const SETTLED_FIRST: &str = "nothing new goes to a chat before what was handed is settled";
 pub(crate) const FENCE: &str = "no write of a former owner takes effect";
 pub(crate) const GATE: &str = "nothing leaves after its claim was refused";
 pub(crate) const COUNTERS: &str = "no counter carries two messages";
@@ -38,6 +39,7 @@ pub(super) fn all(scope: &Scope) -> Vec<Property<Scope>> {
         Property::always(NOT_STUCK, not_stuck),
         Property::always(NO_DUPLICATE, no_duplicate),
         Property::always(ORDER, order),
+        Property::always(SETTLED_FIRST, |_, state: &State| !state.unsettled_overtaken),
         Property::always(FENCE, |_, state: &State| !state.ledger.stale_landed),
         Property::always(GATE, |_, state: &State| !state.sent_after_refusal),
         Property::always(COUNTERS, |_, state: &State| !state.network.counter_reused),
@@ -100,8 +102,9 @@ fn no_duplicate(scope: &Scope, state: &State) -> bool {
     })
 }
 
-fn order(_: &Scope, state: &State) -> bool {
-    !state.network.out_of_order() || state.excused & bit(0) != 0
+/// A message that is let go after the next one was begun goes behind it.
+fn order(scope: &Scope, state: &State) -> bool {
+    scope.scheduled || !state.network.out_of_order() || state.excused & bit(0) != 0
 }
 
 /// A queued row never reached the wire.

@@ -23,6 +23,7 @@ impl State {
             Action::Login(at) => self.login(at),
             Action::Drain(at) => self.drain(at),
             Action::Fence(at) => self.fence(at),
+            Action::Release => self.held = false,
             Action::Fetch(at) => self.fetch(scope, at),
             Action::Decide(at) => self.decide(scope, at),
             Action::Write(at) => self.write(scope, at),
@@ -179,8 +180,9 @@ impl State {
 
     fn fetch(&mut self, scope: &Scope, at: u8) {
         let rows = self.ledger.rows;
+        let shown: Vec<_> = (0..usize::from(scope.messages)).filter(|row| self.is_shown(*row)).collect();
         let Some(connection) = self.connection(at) else { return };
-        for row in (0..usize::from(scope.messages)).filter(|row| rows[*row].status.is_open()) {
+        for row in shown {
             connection.known[row].get_or_insert(rows[row]);
         }
     }
@@ -196,6 +198,11 @@ impl State {
             Step::Resend if scope.mutated(Mutation::ReencryptOnResend) => Step::EncryptAnew,
             step => step,
         };
+        // A stale owner knows no better; its claim is refused.
+        let is_fresh = step == Step::Encrypt && owner.epoch == self.ledger.epoch;
+        let others = self.ledger.rows.iter().enumerate().filter(|(other, _)| *other != usize::from(row));
+        let unsettled = others.filter(|(_, other)| other.status == MessageStatus::Handed).count();
+        self.unsettled_overtaken |= is_fresh && unsettled > 0;
         let counter = match step {
             Step::Encrypt | Step::EncryptAnew => match self.next_counter(at) {
                 Some(counter) => counter,

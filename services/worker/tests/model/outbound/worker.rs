@@ -5,8 +5,11 @@ use super::{
     network::{Answer, Frame},
 };
 use std::time::Duration;
-use warren_domain::{Delivery, Epoch, MessageStatus};
-use warren_worker::outbound::decide::{LinkState, RESEND_MAX_AGE, RowState, Step, decide};
+use warren_domain::{Delivery, Epoch, MessageStatus, Timestamp};
+use warren_worker::outbound::{
+    decide::{LinkState, RESEND_MAX_AGE, RowState, Step, decide},
+    turn::Turn,
+};
 
 /// A worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,6 +153,10 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) aged: u8,
     /// The mutation that does not wait for the backlog.
     pub(crate) hasty: bool,
+    /// Whether the first message has a time, before the second was accepted.
+    pub(crate) scheduled: bool,
+    /// The mutation that forgets what was begun.
+    pub(crate) by_time_alone: bool,
 }
 
 impl Connection {
@@ -168,12 +175,24 @@ impl Connection {
         }
     }
 
+    /// The first in turn, as the product says.
+    fn head(&self, now: &Circumstances<'_>) -> Option<(u8, Row)> {
+        let turn = |row: u8, known: &Row| Turn {
+            begun: known.status == MessageStatus::Handed && !now.by_time_alone,
+            send_at: (now.scheduled && row == 0).then_some(Timestamp::from_millis(1)),
+            accepted_at: Timestamp::from_millis(2 * i64::from(row)),
+            order: row.into(),
+        };
+        let rows = self.known.iter().enumerate().filter_map(|(at, known)| Some((at as u8, (*known)?)));
+        rows.reduce(|head, other| if turn(other.0, &other.1).precedes(&turn(head.0, &head.1)) { other } else { head })
+    }
+
     /// What the product decides about the head of the chat; `None` if there is nothing to decide now.
     pub(crate) fn next_step(&self, now: &Circumstances<'_>) -> Option<(u8, Row, Step)> {
         if !self.fenced || self.sending.is_some() {
             return None;
         }
-        let (row, known) = self.known.iter().enumerate().find_map(|(at, known)| Some((at as u8, (*known)?)))?;
+        let (row, known) = self.head(now)?;
         let applied = !now.lane.iter().any(|Statement { op, .. }| matches!(op, Op::Receipt { .. }));
         let handed = known.status == MessageStatus::Handed;
         let state = RowState {

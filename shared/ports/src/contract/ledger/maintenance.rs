@@ -75,7 +75,7 @@ pub async fn open_messages_stay(subject: impl Subject) {
     assert_eq!(world.commit(sent("C")).await, "done");
     assert_eq!(expire(world.ledger, in_days(400), 10).await.messages, 1);
     let open: Vec<MessageId> = world.open().await.iter().map(|outbound| outbound.message.id).collect();
-    assert_eq!(open, [queued.id, handed.id]);
+    assert_eq!(open, [handed.id, queued.id]);
 }
 
 /// Queued messages past their time fail, with their events; handed ones are their owner's.

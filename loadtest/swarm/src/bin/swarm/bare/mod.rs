@@ -1,12 +1,13 @@
 //! Bare clients of the library with its in-memory store: the floor.
 
+mod load;
+
 use crate::{process, simulator::Simulator};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use std::{
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -25,9 +26,8 @@ use wacore::{
     },
     types::events::{Event, EventHandler, EventInterest, EventKind},
 };
-use waproto::whatsapp as wa;
 use whatsapp_rust::{
-    Client, Jid, TokioRuntime,
+    Jid, TokioRuntime,
     bot::{Bot, BotHandle},
 };
 use whatsapp_rust_tokio_transport::{Connector, TokioWebSocketTransportFactory};
@@ -35,9 +35,6 @@ use whatsapp_rust_tokio_transport::{Connector, TokioWebSocketTransportFactory};
 const CONNECT_DEADLINE: Duration = Duration::from_secs(600);
 /// Pairings at once: as many as Warren's own admission in the benchmarks.
 const AT_ONCE: usize = 64;
-
-/// Between the last pairing and being idle.
-const SETTLE: Duration = Duration::from_secs(45);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -53,12 +50,21 @@ pub(crate) struct Arguments {
     /// Connect over TLS.
     #[arg(long)]
     tls: bool,
-    /// How long to be idle, seconds.
-    #[arg(long, default_value_t = 20)]
-    idle: u64,
-    /// How long to send, seconds; 0 does not.
+    /// How long to be idle, seconds; 0 is not.
     #[arg(long, default_value_t = 0)]
-    send: u64,
+    idle: u64,
+    /// How long each kind of sending takes, seconds.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Send, the next text when the last was acknowledged.
+    #[arg(long)]
+    send: bool,
+    /// Then send so many texts a second, evenly spaced, for their latency; 0 does not.
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+    /// How many texts each then gets; 0 does not.
+    #[arg(long, default_value_t = 0)]
+    receive: u64,
 }
 
 struct NoHttp;
@@ -78,6 +84,7 @@ struct Ears {
     connected: AtomicBool,
     acks: AtomicU64,
     acked: Notify,
+    texts: AtomicU64,
 }
 
 struct Handler(Arc<Ears>);
@@ -99,12 +106,15 @@ impl EventHandler for Handler {
                 self.0.acks.fetch_add(1, Ordering::Relaxed);
                 self.0.acked.notify_one();
             }
+            Event::Messages(batch) => {
+                self.0.texts.fetch_add(batch.messages.len() as u64, Ordering::Relaxed);
+            }
             _ => {}
         }
     }
 
     fn interest(&self) -> EventInterest {
-        EventInterest::of(&[EventKind::PairingQrCode, EventKind::Connected, EventKind::ServerAck])
+        EventInterest::of(&[EventKind::PairingQrCode, EventKind::Connected, EventKind::ServerAck, EventKind::Messages])
     }
 }
 
@@ -132,13 +142,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
         clients.push(client??);
     }
     let connected_s = started.elapsed().as_secs_f64();
-    let idle = idle(own, base, &arguments).await?;
-    let mut report =
-        json!({"clients": arguments.clients, "pre_keys": arguments.pre_keys, "connected_s": connected_s, "idle": idle});
-    if arguments.send > 0 {
-        let sending = send(&simulator, &clients, own, base, arguments.send).await?;
-        if let Some(report) = report.as_object_mut() {
-            report.insert("send".into(), sending);
+    let mut report = json!({"clients": arguments.clients, "pre_keys": arguments.pre_keys, "connected_s": connected_s});
+    if let Some(report) = report.as_object_mut() {
+        if arguments.idle > 0 {
+            report.insert("idle".into(), load::idle(own, base, &arguments).await?);
+        }
+        if arguments.send {
+            report.insert("send".into(), load::send(&simulator, &clients, own, base, arguments.seconds).await?);
+        }
+        if arguments.rate > 0 {
+            report.insert("paced".into(), load::paced(&simulator, &clients, arguments.rate, arguments.seconds).await?);
+        }
+        if arguments.receive > 0 {
+            report.insert("receive".into(), load::receive(&simulator, &clients, own, arguments.receive).await?);
         }
     }
     Ok(report)
@@ -211,58 +227,4 @@ async fn pair(simulator: &Simulator, ears: &Ears) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn idle(own: u32, base: u64, arguments: &Arguments) -> Result<Value> {
-    // What pairing left to do is not part of being idle; the client library saves its device after half a minute.
-    tokio::time::sleep(SETTLE).await;
-    let (cpu, since) = (process::cpu_seconds(own)?, Instant::now());
-    tokio::time::sleep(Duration::from_secs(arguments.idle)).await;
-    let used = process::cpu_seconds(own)? - cpu;
-    let count = arguments.clients as f64;
-    Ok(json!({
-        "private_kib_each": (process::private_kib(own)?.saturating_sub(base)) as f64 / count,
-        "cpu_us_each_s": used / since.elapsed().as_secs_f64() / count * 1e6,
-    }))
-}
-
-/// Every client writes to its own person, the next text when the server acknowledged the last.
-async fn send(simulator: &Simulator, clients: &[Bare], own: u32, base: u64, seconds: u64) -> Result<Value> {
-    let people = simulator.people(clients.len()).await?;
-    // The first text of a pair costs a key exchange; it is not part of the rate.
-    let first = clients.iter().zip(&people).map(|(bare, person)| send_one(bare, person));
-    futures::future::try_join_all(first).await?;
-    let (cpu, since) = (process::cpu_seconds(own)?, Instant::now());
-    let deadline = since + Duration::from_secs(seconds);
-    let before: u64 = clients.iter().map(|bare| bare.ears.acks.load(Ordering::Relaxed)).sum();
-    let loops = clients.iter().zip(&people).map(|(bare, person)| async move {
-        while Instant::now() < deadline {
-            send_one(bare, person).await?;
-        }
-        anyhow::Ok(())
-    });
-    futures::future::try_join_all(loops).await?;
-    let after: u64 = clients.iter().map(|bare| bare.ears.acks.load(Ordering::Relaxed)).sum();
-    let (sent, took) = ((after - before) as f64, since.elapsed().as_secs_f64());
-    Ok(json!({
-        "sent_per_s": sent / took,
-        "cpu_us_per_text": (process::cpu_seconds(own)? - cpu) / sent * 1e6,
-        "private_kib_each_after": (process::private_kib(own)?.saturating_sub(base)) as f64 / clients.len() as f64,
-    }))
-}
-
-async fn send_one(bare: &Bare, person: &str) -> Result<()> {
-    const ACK: Duration = Duration::from_secs(30);
-    let client: Arc<Client> = bare.handle.client();
-    let to = Jid::from_str(&format!("{person}@s.whatsapp.net"))?;
-    let acks = bare.ears.acks.load(Ordering::Relaxed);
-    let text = wa::Message { conversation: Some("The quick brown fox, once more.".into()), ..Default::default() };
-    client.send_message(to, text).await?;
-    tokio::time::timeout(ACK, async {
-        while bare.ears.acks.load(Ordering::Relaxed) == acks {
-            bare.ears.acked.notified().await;
-        }
-    })
-    .await
-    .context("a text was not acknowledged")
 }

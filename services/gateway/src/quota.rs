@@ -1,4 +1,4 @@
-//! How many sockets are open, in all and by tenant.
+//! How many of a thing are under way, in all and by tenant: WebSockets, uploads, downloads.
 
 use prometheus::IntGauge;
 use std::{
@@ -7,7 +7,7 @@ use std::{
 };
 use warren_domain::TenantId;
 
-/// Counts open sockets. One tenant's do not use up the others' share.
+/// Counts what is under way. One tenant's do not use up the others' share.
 pub(crate) struct Quota {
     counts: Arc<Mutex<Counts>>,
     most: usize,
@@ -21,7 +21,7 @@ struct Counts {
     by_tenant: HashMap<TenantId, usize>,
 }
 
-/// The right to have one socket open; given back when dropped.
+/// The right to have one under way; given back when dropped.
 pub(crate) struct Place {
     counts: Arc<Mutex<Counts>>,
     tenant: TenantId,
@@ -33,7 +33,7 @@ impl Quota {
         Self { counts: Arc::default(), most, most_of_one, gauge }
     }
 
-    /// A place for one more socket of a tenant, if there is one.
+    /// A place for one more of a tenant, if there is one.
     pub(crate) fn take(&self, tenant: TenantId) -> Option<Place> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let own = counts.by_tenant.get(&tenant).copied().unwrap_or_default();

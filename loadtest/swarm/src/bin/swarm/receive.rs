@@ -1,0 +1,73 @@
+//! Texts in: people write to the instances, and what Warren's process spends on each is counted.
+
+use crate::{
+    http, process,
+    target::{Target, fleet},
+};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// Between the first text of every pair and the measurement.
+const SETTLE: Duration = Duration::from_secs(3);
+const DEADLINE: Duration = Duration::from_secs(300);
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// The address of the metrics, http://...
+    #[arg(long)]
+    admin: String,
+    /// The instances, one id a line.
+    #[arg(long)]
+    fleet: PathBuf,
+    /// Texts that each gets.
+    #[arg(long, default_value_t = 20)]
+    texts: u64,
+    /// Warren's process.
+    #[arg(long)]
+    pid: u32,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
+    let simulator = arguments.target.simulator()?;
+    let ids = fleet(&arguments.fleet)?;
+    let people = simulator.people(ids.len()).await?;
+    let mut connection = arguments.target.connect().await?;
+    let mut pairs = Vec::with_capacity(ids.len());
+    for (id, person) in ids.iter().zip(people) {
+        pairs.push((person, arguments.target.phone(&mut connection, id).await?));
+    }
+    // The first text of a pair costs a key exchange; it is not part of the figure.
+    let before = received(&arguments.admin).await?;
+    simulator.write_all(&pairs, 1).await?;
+    arrived(&arguments.admin, before + pairs.len() as u64).await?;
+    tokio::time::sleep(SETTLE).await;
+
+    let total = arguments.texts * pairs.len() as u64;
+    let (before, cpu, started) = (received(&arguments.admin).await?, process::cpu_seconds(arguments.pid)?, Instant::now());
+    simulator.write_all(&pairs, arguments.texts).await?;
+    arrived(&arguments.admin, before + total).await?;
+    let took = started.elapsed().as_secs_f64();
+    let cpu = (process::cpu_seconds(arguments.pid)? - cpu) / total as f64 * 1e6;
+    Ok(json!({"received": total, "received_per_s": total as f64 / took, "cpu_us_per_text": cpu}))
+}
+
+async fn arrived(admin: &str, total: u64) -> Result<()> {
+    let started = Instant::now();
+    while received(admin).await? < total {
+        ensure!(started.elapsed() < DEADLINE, "not every text arrived");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn received(admin: &str) -> Result<u64> {
+    let metrics = http::text(admin, "/metrics").await?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("warren_inbound_messages_total "));
+    Ok(line.context("no count of received messages")?.trim().parse()?)
+}

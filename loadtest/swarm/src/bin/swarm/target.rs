@@ -1,0 +1,43 @@
+//! Where Warren and the simulator are.
+
+use crate::{http::Connection, simulator::Simulator};
+use anyhow::{Context, Result, ensure};
+use hyper::Method;
+use serde_json::Value;
+use std::path::Path;
+
+#[derive(clap::Args)]
+pub(crate) struct Target {
+    /// The API's address, http://...
+    #[arg(long)]
+    pub(crate) api: String,
+    /// A tenant's key.
+    #[arg(long, env = "WARREN_KEY")]
+    pub(crate) key: String,
+    /// The simulator's address, http://...
+    #[arg(long)]
+    simulator: String,
+}
+
+impl Target {
+    pub(crate) async fn connect(&self) -> Result<Connection> {
+        Connection::open(&self.api, &self.key).await
+    }
+
+    pub(crate) fn simulator(&self) -> Result<Simulator> {
+        Simulator::new(&self.simulator)
+    }
+
+    /// The phone number of an instance.
+    pub(crate) async fn phone(&self, connection: &mut Connection, instance: &str) -> Result<String> {
+        let (_, shown) = connection.call(Method::GET, &format!("/v1/instances/{instance}"), None).await?;
+        Ok(shown.get("phone").and_then(Value::as_str).context("the instance has no number")?.to_owned())
+    }
+}
+
+/// The instances of a fleet's file, one id a line.
+pub(crate) fn fleet(file: &Path) -> Result<Vec<String>> {
+    let ids: Vec<String> = std::fs::read_to_string(file)?.lines().map(str::to_owned).collect();
+    ensure!(!ids.is_empty(), "the fleet is empty");
+    Ok(ids)
+}

@@ -1,0 +1,60 @@
+//! `GET /v1/instances/{instance}/contacts/{contact}/picture` `?preview=true` -> `{url, id}`
+
+use super::{Contact, known_address};
+use crate::{
+    auth::Reader,
+    openapi::Problems,
+    parameters::{Ids, Parameters},
+    problem::{Problem, Result},
+    state::App,
+};
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+use warren_domain::{ErrorKind, InstanceId};
+use warren_ports::bus::{Answer, Ask, ask::ContactAsk};
+
+/// Where a contact's picture is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContactPicture)]
+pub(crate) struct View {
+    /// Its address at WhatsApp, good for some hours.
+    url: String,
+    /// Another one with each picture.
+    id: String,
+}
+
+/// Find a contact's picture.
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{instance}/contacts/{contact}/picture",
+    tag = "contacts",
+    operation_id = "readContactPicture",
+    params(
+        ("instance" = InstanceId, Path),
+        ("contact" = String, Path, description = "A phone number, or an address."),
+        ("preview" = Option<bool>, Query, description = "The small picture.")
+    ),
+    responses((status = 200, description = "Where the picture is. 404 `no_picture` if none is shown.", body = View), Problems)
+)]
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Reader,
+    Ids(id, contact): Ids<InstanceId, Contact>,
+    mut query: Parameters,
+) -> Result<Json<View>> {
+    let preview = query.parsed("preview", |text| text.parse::<bool>().ok())?.unwrap_or_default();
+    query.finish()?;
+    app.instance(caller.tenant, id).await?;
+    let contact = known_address(&app, caller.tenant, id, contact).await?;
+    let ask = Ask::Contacts(ContactAsk::Picture { contact, preview });
+    match app.ask_whatsapp(caller.tenant, id, ask).await? {
+        Answer::Picture(Some(picture)) => Ok(Json(View { url: picture.url, id: picture.id })),
+        Answer::Picture(None) => Err(Problem::new(
+            ErrorKind::NotFound,
+            "no_picture",
+            "This contact has no picture, or does not show it to this account.",
+        )),
+        _ => Err(Problem::internal("a picture was answered by something else")),
+    }
+}
