@@ -94,6 +94,10 @@ pub(crate) fn handle(world: &World, account: &Arc<Account>, device: u16, node: &
         return Handled { reply, jobs: Vec::new() };
     };
     let writer = Arc::clone(&subject.writer);
+    if kind.as_deref() == Some("server-error") {
+        tell_media_missing(world, account, device, first, node);
+        return Handled { reply, jobs: Vec::new() };
+    }
     let retry = matches!(kind.as_deref(), Some("retry" | "enc_rekey_retry"));
     if !retry {
         retire(account, device, Class::Message, &ids, Some(writer.phone));
@@ -112,6 +116,28 @@ pub(crate) fn handle(world: &World, account: &Arc<Account>, device: u16, node: &
         }
     }
     Handled { reply, jobs }
+}
+
+/// A companion misses a file on the media host and asks the phone of whoever sent it (`<rmr>`) to bring it again. Phones
+/// here keep no files beside those on the host: the answer is that it is not there.
+fn tell_media_missing(world: &World, account: &Account, device: u16, id: &str, node: &NodeRef<'_>) {
+    let Some(about) = node.get_optional_child_by_tag(&["rmr"]) else { return };
+    let Some(chat) = stanza::attr_jid(about, "jid") else { return };
+    let error = NodeBuilder::new("error").attr("code", "2").build();
+    let told = NodeBuilder::new("notification")
+        .attr("type", "mediaretry")
+        .attr("id", id)
+        .attr("from", &chat)
+        .attr("t", stanza::unix_seconds())
+        .children([error])
+        .build();
+    let Ok(marshaled) = wacore_binary::marshal(&told) else { return };
+    let stanza = Bytes::from(marshaled);
+    account.enqueue(
+        world,
+        device,
+        Outgoing { class: Class::Notification, id: id.to_owned(), from: 0, stanza, noted_from: None },
+    );
 }
 
 /// Takes an `<ack class id to>` of a companion.

@@ -3,12 +3,14 @@
 //!
 //! Start reading at [`run`], then `shards` (taking and dropping shards), `instance` (the actor of one instance),
 //! `client` (one client object of the library), `session` (its storage over the ledger), `transport` (its way out),
-//! `outbound` (the queue and what is decided about each row) and `ask` (what callers ask of WhatsApp).
+//! `outbound` (the queue and what is decided about each row), `media` (the files of messages) and `ask` (what callers ask of
+//! WhatsApp).
 
 mod admission;
 mod ask;
 mod client;
 mod instance;
+mod media;
 mod metrics;
 mod numbers;
 mod options;
@@ -23,7 +25,7 @@ mod tasks;
 mod transport;
 mod upkeep;
 
-pub use options::{Options, Pacing};
+pub use options::{MediaFetch, Options, Pacing};
 
 use sealing::MasterKey;
 use shared::Shared;

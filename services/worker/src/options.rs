@@ -45,6 +45,11 @@ pub struct Options {
     /// Kicks by another login of the same device do not count towards quarantine so soon after this worker took the shard,
     /// seconds: a paused former owner may kick once.
     pub handover_s: u64,
+    /// When received files are fetched from WhatsApp.
+    pub media_fetch: MediaFetch,
+    /// How often the file of a message is brought to WhatsApp, with growing pauses, while the media host is away: 1 to 50.
+    /// Then the message fails.
+    pub media_attempts: u32,
     /// How long events are kept, seconds.
     pub event_retention_s: u64,
     /// How long settled messages are kept, seconds.
@@ -72,6 +77,16 @@ pub(crate) struct Pace {
     pub(crate) new_chats_per_day: u32,
 }
 
+/// When received files are fetched from WhatsApp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaFetch {
+    /// When somebody asks for their bytes. WhatsApp keeps them for some weeks.
+    OnRequest,
+    /// As they come in.
+    OnReceipt,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -92,6 +107,8 @@ impl Default for Options {
             pairing_deadline_s: 600,
             silent_after_s: 90,
             handover_s: 60,
+            media_fetch: MediaFetch::OnRequest,
+            media_attempts: 10,
             event_retention_s: 7 * 24 * 3_600,
             message_retention_s: 30 * 24 * 3_600,
         }
@@ -115,6 +132,7 @@ impl Options {
             ),
             (self.pace_ms <= 3_600_000, "worker.pace_ms must be at most 3600000"),
             (self.sweep_ms >= 100, "worker.sweep_ms must be at least 100"),
+            ((1..=50).contains(&self.media_attempts), "worker.media_attempts must be 1 to 50"),
             (self.ack_deadline_ms >= 1_000, "worker.ack_deadline_ms must be at least 1000"),
         ];
         checks.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, message)| Err(message.to_owned()))

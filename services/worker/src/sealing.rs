@@ -80,17 +80,41 @@ impl DataKey {
         seal(&self.cipher, &associated(self.tenant, self.instance, kind, key), value)
     }
 
+    /// Seals what is kept elsewhere than among the records.
+    pub(crate) fn seal_apart(&self, place: Apart, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
+        seal(&self.cipher, &bound(self.tenant, self.instance, place as u8, key), value)
+    }
+
+    /// Opens it.
+    pub(crate) fn open_apart(&self, place: Apart, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
+        open(&self.cipher, &bound(self.tenant, self.instance, place as u8, key), sealed)
+    }
+
     /// Opens a record's value.
     pub(crate) fn open(&self, kind: RecordKind, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
         open(&self.cipher, &associated(self.tenant, self.instance, kind, key), sealed)
     }
 }
 
+/// Where something sealed stands that is no record. The numbers are stored: never renumber; records have the small ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Apart {
+    /// In the row of a received file: what is needed to fetch it. Its key is the file's id.
+    MediaSource = 128,
+    /// In the row of an outbound message: what its file became at WhatsApp. Its key is the message's id.
+    Upload = 129,
+}
+
 fn associated(tenant: TenantId, instance: InstanceId, kind: RecordKind, key: &[u8]) -> Vec<u8> {
+    bound(tenant, instance, kind as u8, key)
+}
+
+fn bound(tenant: TenantId, instance: InstanceId, kind: u8, key: &[u8]) -> Vec<u8> {
     let mut data = Vec::with_capacity(34 + key.len());
     data.extend_from_slice(tenant.as_bytes());
     data.extend_from_slice(instance.as_bytes());
-    data.push(kind as u8);
+    data.push(kind);
     data.push(VERSION);
     data.extend_from_slice(key);
     data
@@ -135,6 +159,11 @@ mod tests {
         assert!(again.open(RecordKind::Session, b"b", &sealed).is_err());
         assert!(again.open(RecordKind::Identity, b"a", &sealed).is_err());
         assert!(master.unwrap_data_key(tenant, InstanceId::generate(), &wrapped).is_err());
+
+        let sealed = key.seal_apart(Apart::Upload, b"a", b"secret").unwrap();
+        assert_eq!(again.open_apart(Apart::Upload, b"a", &sealed).unwrap(), b"secret");
+        assert!(again.open_apart(Apart::MediaSource, b"a", &sealed).is_err());
+        assert!(again.open_apart(Apart::Upload, b"b", &sealed).is_err());
     }
 
     #[test]

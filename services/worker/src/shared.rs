@@ -1,12 +1,12 @@
 //! What all instances of a worker share.
 
 use crate::{
-    Options, Ports, admission::Admission, client::WebClient, metrics::WorkerMetrics, outbound::queue::Fetcher,
-    transport::Dialer,
+    Options, Ports, admission::Admission, client::WebClient, media::MediaDesk, metrics::WorkerMetrics,
+    outbound::queue::Fetcher, transport::Dialer,
 };
 use std::sync::Arc;
 use tokio::sync::watch;
-use warren_domain::{Error, Result};
+use warren_domain::Result;
 
 /// One worker.
 pub(crate) struct Shared {
@@ -17,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) web: WebClient,
     pub(crate) admission: Admission,
     pub(crate) fetcher: Fetcher,
+    pub(crate) media: MediaDesk,
     /// Whether writes wait for the store, for more than a second: then every instance is degraded.
     pub(crate) store_slow: watch::Sender<bool>,
 }
@@ -25,7 +26,7 @@ impl Shared {
     pub(crate) fn new(options: Options, ports: Ports) -> Result<Arc<Self>> {
         let metrics = WorkerMetrics::new(&ports.metrics);
         let dialer = Arc::new(Dialer::new(&ports.endpoint.url, ports.endpoint.authority.as_deref())?);
-        let web = WebClient::new().map_err(Error::internal)?;
+        let web = WebClient::new(&ports.endpoint)?;
         let admission = Admission::new(options.connects_per_second, options.connects_at_once);
         let fetcher = Fetcher::new(ports.ledger.clone(), options.window);
         Ok(Arc::new(Self {
@@ -36,6 +37,7 @@ impl Shared {
             web,
             admission,
             fetcher,
+            media: MediaDesk::new(),
             store_slow: watch::Sender::new(false),
         }))
     }

@@ -1,8 +1,9 @@
 //! Events: what happened, in the order in which it happened to each instance.
 
 use crate::group::GroupUpdate;
+use crate::media::{MediaOutcome, MediaState};
 use crate::message::{Content, Message, MessageStatus};
-use crate::{FailureReason, Health, InstanceId, InstanceState, MessageId, Person, Restriction, TenantId, Timestamp};
+use crate::{FailureReason, Health, InstanceId, InstanceState, MediaId, MessageId, Person, Restriction, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{fmt, str::FromStr};
@@ -291,6 +292,19 @@ impl NewEvent {
     #[must_use]
     pub fn group_updated(update: &GroupUpdate, at: Timestamp) -> Self {
         Self::new(EventType::GroupUpdated, at, object(json!(update)))
+    }
+
+    /// The event of a file that was fetched, or cannot be. `message` is the one that brought it, or is to send it.
+    #[must_use]
+    pub fn media_updated(media: MediaId, message: Option<MessageId>, outcome: &MediaOutcome, at: Timestamp) -> Self {
+        let mut data = object(json!({"media_id": media, "message_id": message}));
+        data.extend(object(match outcome {
+            MediaOutcome::Ready { size, sha256, .. } => {
+                json!({"state": MediaState::Ready, "reason": null, "size": size, "sha256": hex::encode(sha256)})
+            }
+            MediaOutcome::Failed(reason) => json!({"state": MediaState::Failed, "reason": reason}),
+        }));
+        Self::new(EventType::MediaUpdated, at, data)
     }
 
     /// The event of a new status of an outbound message.

@@ -50,6 +50,9 @@ pub(crate) struct File {
     pub(crate) seconds: Option<u32>,
     pub(crate) width: Option<u32>,
     pub(crate) height: Option<u32>,
+    /// What the message says in place of the true hash (hex) and size.
+    pub(crate) declared_sha256: Option<String>,
+    pub(crate) declared_size: Option<u64>,
 }
 
 /// What a test gets to know about the media that was sent.
@@ -186,12 +189,17 @@ impl Draft {
             Kind::Sticker => MediaType::Sticker,
             _ => MediaType::Audio,
         };
-        let sealed = file.seal(world, media_type)?;
+        let mut sealed = file.seal(world, media_type)?;
         let attached = Attached {
             direct_path: sealed.direct_path.clone(),
             sha256: hex::encode(sealed.info.file_sha256),
             size: sealed.info.file_length,
         };
+        if let Some(text) = &file.declared_sha256 {
+            hex::decode_to_slice(text, &mut sealed.info.file_sha256)
+                .map_err(|_| Error::Invalid("media.declared_sha256 is not 64 hex digits"))?;
+        }
+        sealed.info.file_length = file.declared_size.unwrap_or(sealed.info.file_length);
         Ok((file.message(self.kind, sealed, self.caption, context_info), Some(attached)))
     }
 }

@@ -19,6 +19,7 @@ mod groups;
 mod history;
 mod inputs;
 mod main_path;
+mod media;
 #[cfg(feature = "fault-injection")]
 mod mutations;
 mod pairing;

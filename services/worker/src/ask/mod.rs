@@ -4,24 +4,30 @@
 mod chats;
 mod contacts;
 mod groups;
+mod media;
 
 use crate::numbers::Numbers;
 
+use crate::media::Files;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet};
-use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply, ask::MediaAsk};
+use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply};
 use whatsapp_rust::Client;
 
-/// Asks of one instance that run at once.
+/// Asks of one instance that run at once; those for files, which take longer, apart.
 const AT_ONCE: usize = 16;
+const FETCHES_AT_ONCE: usize = 64;
 /// How long one may take. Shorter than the edge waits, so that it is told what is not known.
 const LONGEST: Duration = Duration::from_secs(7);
+/// How long one may take that brings a file here; what was begun goes on after that.
+const LONGEST_FETCH: Duration = Duration::from_secs(40);
 
 /// What an ask works with.
 #[derive(Clone)]
 pub(crate) struct Asker {
     pub(crate) client: Arc<Client>,
     pub(crate) numbers: Numbers,
+    pub(crate) files: Arc<Files>,
 }
 
 impl Asker {
@@ -30,22 +36,27 @@ impl Asker {
             Ask::Chat(ask) => chats::carry_out(self, ask).await,
             Ask::Contacts(ask) => contacts::carry_out(self, ask).await,
             Ask::Groups(ask) => groups::carry_out(self, ask).await,
-            Ask::Media(MediaAsk::Fetch { .. }) => {
-                Err(Refusal::conflict("not_fetchable", "This version does not fetch files that came with messages."))
-            }
+            Ask::Media(ask) => media::carry_out(self, ask).await,
         }
     }
 }
 
 /// The asks of one connection.
 #[derive(Default)]
-pub(crate) struct Asks(JoinSet<()>);
+pub(crate) struct Asks {
+    running: JoinSet<()>,
+    fetching: JoinSet<()>,
+}
 
 impl Asks {
     /// Begins an ask; its answer goes to whoever asked.
     pub(crate) fn begin(&mut self, asker: Asker, ask: Ask, reply: oneshot::Sender<Reply>) {
-        while self.0.try_join_next().is_some() {}
-        if self.0.len() >= AT_ONCE {
+        let (running, most, longest) = match ask {
+            Ask::Media(_) => (&mut self.fetching, FETCHES_AT_ONCE, LONGEST_FETCH),
+            _ => (&mut self.running, AT_ONCE, LONGEST),
+        };
+        while running.try_join_next().is_some() {}
+        if running.len() >= most {
             let full = Refusal::new(
                 RefusalKind::Exhausted,
                 "too_many_asks",
@@ -55,15 +66,16 @@ impl Asks {
             return;
         }
         let reply = Replying(Some(reply));
-        self.0.spawn(async move {
-            let answered = tokio::time::timeout(LONGEST, asker.carry_out(ask)).await.unwrap_or_else(|_| Err(unanswered()));
+        running.spawn(async move {
+            let answered = tokio::time::timeout(longest, asker.carry_out(ask)).await.unwrap_or_else(|_| Err(unanswered()));
             reply.with(answered.map_or_else(Reply::Refused, Reply::Answer));
         });
     }
 
     /// Ends those that run: whoever asked is told that the outcome is not known.
     pub(crate) async fn end(&mut self) {
-        self.0.shutdown().await;
+        self.running.shutdown().await;
+        self.fetching.shutdown().await;
     }
 }
 

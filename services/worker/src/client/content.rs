@@ -1,5 +1,6 @@
 //! What a decrypted message says, as Warren keeps it.
 
+use super::attachment;
 use wacore::proto_helpers::MessageExt;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::{ContactMessage, ProtocolMessage, protocol_message::Type};
@@ -36,6 +37,9 @@ pub(super) fn read(message: &wa::Message) -> Option<Content> {
     if let Some(text) = text(base) {
         return Some(Content::Text { text });
     }
+    if let Some(content) = attachment::read(base) {
+        return Some(content);
+    }
     (*base != key_distribution_only(base)).then_some(Content::Unsupported)
 }
 
@@ -46,7 +50,8 @@ pub(super) fn quoted(message: &wa::Message) -> Option<Quoted> {
         message_id: None,
         whatsapp_id: context.stanza_id.clone()?,
         author: context.participant.clone().unwrap_or_default(),
-        content: context.quoted_message.as_option().and_then(read),
+        // A file in it is the other message's: here it has no id of its own.
+        content: context.quoted_message.as_option().and_then(read).filter(|content| content.attachment().is_none()),
     })
 }
 
@@ -108,7 +113,7 @@ fn context(message: &wa::Message) -> Option<&wa::ContextInfo> {
     let of_place = || message.location_message.as_option().and_then(|place| place.context_info.as_option());
     let of_card = || message.contact_message.as_option().and_then(|card| card.context_info.as_option());
     let of_cards = || message.contacts_array_message.as_option().and_then(|cards| cards.context_info.as_option());
-    of_text.or_else(of_place).or_else(of_card).or_else(of_cards)
+    of_text.or_else(of_place).or_else(of_card).or_else(of_cards).or_else(|| attachment::context(message))
 }
 
 /// The message with nothing but what distributes keys.

@@ -1,17 +1,21 @@
 //! Inbound: every decrypted message is committed, with its event, before the library acknowledges it to the server.
 
-use super::content;
-use crate::{session::SessionStore, shared::Shared};
+use super::{attachment, content};
+use crate::{MediaFetch, session::SessionStore, shared::Shared};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
+use tokio::sync::mpsc;
 use wacore::types::events::InboundMessage;
 use wacore_binary::{Jid, Server};
 use warren_domain::{
-    Delivery, Direction, Message, MessageId, MessageStatus, Person, Timestamp, event::NewEvent, message::Times,
+    Delivery, Direction, MediaId, Message, MessageId, MessageStatus, Person, Timestamp,
+    event::NewEvent,
+    media::{Media, MediaState},
+    message::Times,
 };
 use warren_ports::{
     bus::{Ring, Topic},
@@ -28,30 +32,34 @@ pub(super) struct Inbox {
     shared: Arc<Shared>,
     // Weak: the client holds the hook and the store.
     store: Weak<SessionStore>,
+    /// Who fetches files as they come in.
+    files: mpsc::Sender<MediaId>,
 }
 
 impl Inbox {
-    pub(super) fn new(shared: Arc<Shared>, store: Arc<SessionStore>) -> Self {
-        Self { shared, store: Arc::downgrade(&store) }
+    pub(super) fn new(shared: Arc<Shared>, store: Arc<SessionStore>, files: mpsc::Sender<MediaId>) -> Self {
+        Self { shared, store: Arc::downgrade(&store), files }
     }
 
     /// Commits messages with their events; one that is committed already stays as it is.
     pub(super) async fn take(&self, batch: &[InboundMessage]) -> anyhow::Result<()> {
         let store = self.store.upgrade().ok_or_else(|| anyhow::anyhow!("the session is gone"))?;
         let now = self.shared.ports.clock.now();
-        let mut writes = Vec::with_capacity(batch.len());
+        let (mut writes, mut files) = (Vec::with_capacity(batch.len()), Vec::new());
         for inbound in batch {
             let Some(mut message) = received(inbound, &store) else { continue };
             self.name_target(&mut message).await;
-            let event = event(inbound, &message, now);
-            writes.push(store.fenced(Op::Receive(Box::new(Inbound { message, event, media: None }))));
+            let media = attachment::of(inbound, &message, &store, &self.shared.ports.limits, now);
+            let event = event(inbound, &message, media.as_ref(), now);
+            files.extend(media.as_ref().filter(|media| media.state == MediaState::Pending).map(|media| media.id));
+            writes.push(store.fenced(Op::Receive(Box::new(Inbound { message, event, media }))));
         }
         if writes.is_empty() {
             return Ok(());
         }
         if fault::mutation("ack_before_commit") {
             let (shared, store) = (self.shared.clone(), store.clone());
-            let inbox = Self::new(shared, store.clone());
+            let inbox = Self::new(shared, store.clone(), self.files.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 fault::point("inbound.before_commit");
@@ -63,7 +71,14 @@ impl Inbox {
             store.sessions_stored().await;
         }
         fault::point("inbound.before_commit");
-        self.commit(&store, writes).await
+        self.commit(&store, writes).await?;
+        if self.shared.options.media_fetch == MediaFetch::OnReceipt {
+            for media in files {
+                // When too many wait, it is fetched when somebody asks.
+                let _ = self.files.try_send(media);
+            }
+        }
+        Ok(())
     }
 
     /// Finds the id here of the message that this one is about. One that is not stored, or cannot be looked up now, is named
@@ -125,9 +140,12 @@ fn received(inbound: &InboundMessage, store: &SessionStore) -> Option<Message> {
     })
 }
 
-fn event(inbound: &InboundMessage, message: &Message, now: Timestamp) -> NewEvent {
+fn event(inbound: &InboundMessage, message: &Message, media: Option<&Media>, now: Timestamp) -> NewEvent {
     let info = &inbound.info;
     let mut event = NewEvent::message_received(message, now);
+    if let (Some(media), Some(Value::Object(shown))) = (media, event.data.get_mut(message.content.kind())) {
+        shown.insert("state".into(), json!(media.state));
+    }
     if info.source.is_from_me {
         event.data.insert("from_me".into(), Value::Bool(true));
     }

@@ -1,6 +1,7 @@
 //! One client object of the library, from its building to its end. It has one socket in its life: whatever ends the
 //! socket ends the client, and the next one is built from the ledger.
 
+mod attachment;
 mod content;
 pub(crate) mod groups;
 mod http;
@@ -12,6 +13,7 @@ pub(crate) use http::WebClient;
 pub(crate) use signals::{ContactChange, ContactSignal, LogoutCause, ReceiptSignal, Sign, Signal};
 
 use crate::{
+    media::Files,
     owner::Owner,
     sealing::DataKey,
     session::{Poison, SessionParts, SessionStore},
@@ -35,6 +37,8 @@ const GRACE: Duration = Duration::from_secs(15);
 /// Signals that wait for the instance's actor. Acks are bounded by the messages in flight, receipts are not: when it is
 /// full the connection is given up and rebuilt, because a dropped ack must not be taken for a missing one.
 const SIGNALS: usize = 2_048;
+/// Received files that wait to be fetched, where that is done as they come in.
+const FILES: usize = 256;
 /// The WhatsApp Web version claimed to the simulator, which takes any; without it the library would ask WhatsApp's site.
 const SIMULATED_VERSION: (u32, u32, u32) = (2, 3000, 1_042_742_319);
 
@@ -43,6 +47,7 @@ pub(crate) struct Link {
     pub(crate) client: Arc<Client>,
     pub(crate) gate: Arc<SendGate>,
     pub(crate) store: Arc<SessionStore>,
+    pub(crate) files: Arc<Files>,
     pub(crate) signals: mpsc::Receiver<Signal>,
     pub(crate) poisoned: watch::Receiver<Option<Poison>>,
     pub(crate) tasks: ClientTasks,
@@ -82,15 +87,20 @@ impl Link {
         let (events, signals) = mpsc::channel(SIGNALS);
         let (recoveries, recovered) = mpsc::channel(recovery::WAITING);
         let signals_of = Signals::new(events, recoveries, shared.metrics.signals_dropped.clone());
-        let bot =
-            build(shared, &gate, &store, &tasks, signals_of).await.map_err(|error| Error::internal(error.to_string()))?;
+        let (received, files_received) = mpsc::channel(FILES);
+        let inbox = Inbox::new(shared.clone(), store.clone(), received.clone());
+        let bot = build(shared, &gate, &store, &tasks, signals_of, inbox)
+            .await
+            .map_err(|error| Error::internal(error.to_string()))?;
         let client = bot.client();
-        let inbox = Inbox::new(shared.clone(), store.clone());
+        let inbox = Inbox::new(shared.clone(), store.clone(), received);
+        let files = Files::new(shared, client.clone(), store.clone(), tasks.clone());
+        tasks.run(files.clone().fetch_received(files_received));
         tasks.run(Recovery { client: Arc::downgrade(&client), inbox, lost, recovered }.run());
         // One socket a client: reconnecting is ours to decide.
         client.enable_auto_reconnect.store(false, Ordering::SeqCst);
         let run = tasks.run(bot.run());
-        Ok(Self { client, gate, store, signals, poisoned, tasks, run })
+        Ok(Self { client, gate, store, files, signals, poisoned, tasks, run })
     }
 
     /// Ends the client, flushing what the library holds, and waits until nothing of it runs. At most 15 s.
@@ -116,6 +126,7 @@ async fn build(
     store: &Arc<SessionStore>,
     tasks: &ClientTasks,
     signals: Signals,
+    inbox: Inbox,
 ) -> Result<Bot, whatsapp_rust::bot::BotBuilderError> {
     let builder = Bot::builder()
         .with_backend_arc(store.clone())
@@ -123,7 +134,7 @@ async fn build(
         .with_http_client(shared.web.clone())
         .with_runtime(tasks.clone())
         .with_event_handler(signals)
-        .with_inbound_durability_hook(Inbox::new(shared.clone(), store.clone()))
+        .with_inbound_durability_hook(inbox)
         .with_wanted_pre_key_count(shared.options.pre_keys)
         .skip_history_sync();
     let builder = match shared.ports.endpoint.simulator_key() {

@@ -1,6 +1,7 @@
 //! A row as WhatsApp's message. Deterministic: every encryption of a row, and every answer to a retry request, carries
 //! the same content and the same secret.
 
+use super::attachment;
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::{
@@ -10,18 +11,23 @@ use waproto::whatsapp::message::{
 use warren_domain::Timestamp;
 use warren_domain::message::{Contact, Content, Location, Outbound, Quoted, Target, Text};
 
-/// The message of a row; `None` for content that this version cannot send.
-pub(crate) fn message(row: &Outbound) -> Option<wa::Message> {
+/// The message of a row, with the part that describes its file if it has one; `None` for content that cannot be sent, or
+/// whose file is missing.
+pub(crate) fn message(row: &Outbound, file: Option<wa::Message>) -> Option<wa::Message> {
     let context = Context { chat: &row.message.chat, quoted: row.message.quoted.as_ref(), at: row.message.times.created };
-    let mut message = body(&row.message.content, context)?;
+    let content = &row.message.content;
+    let mut message = match content.attachment() {
+        Some((kind, attachment)) => attachment::message(kind, attachment, file?, context.info(&[])),
+        None => body(content, context)?,
+    };
     message.message_context_info =
         wa::MessageContextInfo { message_secret: Some(row.secret.to_vec()), ..Default::default() }.into();
     Some(message)
 }
 
 /// The encoded message of a row, as the library keeps it for retries.
-pub(crate) fn encode(row: &Outbound) -> Option<Vec<u8>> {
-    message(row).map(|message| waproto::codec::message_to_vec(&message))
+pub(crate) fn encode(row: &Outbound, file: Option<wa::Message>) -> Option<Vec<u8>> {
+    message(row, file).map(|message| waproto::codec::message_to_vec(&message))
 }
 
 /// What a content needs of its row.
@@ -41,12 +47,20 @@ impl Context<'_> {
         let mut info = wa::ContextInfo { mentioned_jid: mentions.to_vec(), ..Default::default() };
         if let Some(quoted) = self.quoted {
             let plain = Self { quoted: None, ..self };
-            let message = quoted.content.as_ref().and_then(|content| body(content, plain)).unwrap_or_default();
+            let message = quoted.content.as_ref().and_then(|content| recalled(content, plain)).unwrap_or_default();
             info.stanza_id = Some(quoted.whatsapp_id.clone());
             info.participant = Some(quoted.author.clone());
             info.quoted_message = MessageField::from_box(Box::new(message));
         }
         Some(info)
+    }
+}
+
+/// A message that is answered: of its file the recipient sees the kind and the words under it.
+fn recalled(content: &Content, context: Context<'_>) -> Option<wa::Message> {
+    match content.attachment() {
+        Some((kind, attachment)) => Some(attachment::message(kind, attachment, wa::Message::default(), None)),
+        None => body(content, context),
     }
 }
 

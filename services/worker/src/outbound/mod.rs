@@ -1,5 +1,6 @@
 //! The way out of one instance: its queue, the decisions about each row, the send itself.
 
+mod attachment;
 mod audience;
 pub(crate) mod content;
 pub mod decide;

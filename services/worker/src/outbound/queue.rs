@@ -291,6 +291,22 @@ impl Queue {
         })
     }
 
+    /// What the message's file became at WhatsApp is in its row now.
+    pub(crate) fn keep_upload(&mut self, whatsapp_id: &str, upload: &[u8]) {
+        let Some(entry) = self.in_flight.get(whatsapp_id) else { return };
+        let head = self.chats.get_mut(&entry.chat).and_then(VecDeque::front_mut);
+        if let Some(row) = head.filter(|row| row.message.id == entry.message) {
+            row.upload = Some(upload.to_vec());
+        }
+    }
+
+    /// The message was not tried: its chat waits for `pause`.
+    pub(crate) fn wait(&mut self, whatsapp_id: &str, pause: Duration) {
+        if let Some(entry) = self.in_flight.remove(whatsapp_id) {
+            self.paused.insert(entry.chat, Instant::now() + pause);
+        }
+    }
+
     /// A written message that got no answer within `deadline`.
     pub(crate) fn has_overdue(&self, deadline: Duration) -> bool {
         self.in_flight.values().any(|entry| entry.written.is_some_and(|at| at.elapsed() > deadline))
@@ -301,8 +317,9 @@ impl Queue {
         self.in_flight.is_empty() && self.paused.is_empty()
     }
 
-    pub(crate) fn has_in_flight(&self) -> bool {
-        !self.in_flight.is_empty()
+    /// Whether something was written that may still be answered.
+    pub(crate) fn awaits_answers(&self) -> bool {
+        self.in_flight.values().any(|entry| entry.written.is_some())
     }
 }
 

@@ -55,7 +55,9 @@ pub(crate) struct Sender {
 impl Sender {
     /// Encrypts and sends. The barrier claims the row with its stanza before the frame leaves.
     pub(crate) async fn encrypt(&self, row: &Outbound, replace_stanza: bool) -> Sent {
-        let Some(message) = content::message(row) else { return Sent::NotSent(NotSent::Unsupported) };
+        let Some(message) = content::message(row, self.store.upload_of(row)) else {
+            return Sent::NotSent(NotSent::Unsupported);
+        };
         let Ok(to) = Jid::from_str(&row.message.chat) else { return Sent::NotSent(NotSent::Unreachable) };
         let to = match self.numbers.reached(to).await {
             Ok(Reached::At(to)) => to,

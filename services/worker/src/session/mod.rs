@@ -7,6 +7,7 @@
 
 mod app_sync;
 mod device;
+mod files;
 mod keys;
 mod lost;
 mod message_secrets;

@@ -209,7 +209,7 @@ impl ProtocolStore for SessionStore {
         let row = self.read(|| self.ledger.outbound_by_whatsapp_id(self.instance, message_id)).await?;
         if let Some(row) = row {
             // Not consumed: the library limits its own answers to retries, and the row lives by retention.
-            return Ok(content::encode(&row));
+            return Ok(content::encode(&row, self.upload_of(&row)));
         }
         let key = keys::joined(&[chat_jid.as_bytes(), message_id.as_bytes()]);
         let payload = self.get(RecordKind::SentMessage, key.clone()).await?;

@@ -118,8 +118,11 @@ impl Live<'_> {
         let mut chats = self.queue.chats();
         chats.push(chat.clone());
         self.inquiry = Some(Box::pin(async move {
-            let inquiry = async { tokio::join!(timelock(&client, now), strangers(ledger, instance, chats, now)) };
-            let (until, acquaintance) = tokio::time::timeout(INQUIRY, inquiry).await.unwrap_or_default();
+            let (until, acquaintance) = tokio::join!(
+                tokio::time::timeout(INQUIRY, timelock(&client, now)),
+                tokio::time::timeout(INQUIRY, strangers(ledger, instance, chats, now)),
+            );
+            let (until, acquaintance) = (until.unwrap_or_default(), acquaintance.unwrap_or_default());
             Findings { until, to_stranger: acquaintance.strangers.contains(&chat), strangers: acquaintance.strangers }
         }));
     }

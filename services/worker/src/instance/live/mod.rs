@@ -1,6 +1,7 @@
 //! A live connection: signals in, sends out, until it ends.
 
 mod cancelling;
+mod files;
 mod hearing;
 mod limits;
 mod sends;
@@ -23,6 +24,7 @@ use crate::{
     session::Poison,
 };
 use cancelling::answer_cancelled;
+use files::Preparations;
 use futures::future::BoxFuture;
 pub(super) use limits::Relapses;
 use sends::Fetched;
@@ -78,6 +80,7 @@ pub(super) struct Live<'a> {
     queue: Queue,
     settler: Settler,
     sends: JoinSet<Finished>,
+    preparations: Preparations,
     asks: Asks,
     pace: Arc<Pace>,
     fetch: Option<BoxFuture<'static, Fetched>>,
@@ -115,6 +118,7 @@ impl<'a> Live<'a> {
             queue: Queue::default(),
             settler: Settler::new(ledger),
             sends: JoinSet::new(),
+            preparations: Preparations::default(),
             asks: Asks::default(),
             pace: Arc::default(),
             fetch: None,
@@ -162,6 +166,7 @@ impl<'a> Live<'a> {
                 // A send that panicked leaves its message in doubt.
                 Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
             },
+            Some(ended) = self.preparations.next() => self.prepared(ended),
             rows = fetched(&mut self.fetch) => self.fetched(rows),
             findings = limits::found(&mut self.inquiry) => self.inquired(findings),
             mail = self.actor.mailbox.recv() => match mail {
@@ -188,7 +193,11 @@ impl<'a> Live<'a> {
             LiveMail::Answered => {}
             LiveMail::Ring => self.fetch_wanted = true,
             LiveMail::Ask(ask, reply) if self.online && self.closing.is_none() => {
-                let asker = Asker { client: self.link.client.clone(), numbers: self.numbers() };
+                let asker = Asker {
+                    client: self.link.client.clone(),
+                    numbers: self.numbers(),
+                    files: self.link.files.clone(),
+                };
                 self.asks.begin(asker, ask, reply);
             }
             LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
@@ -213,6 +222,8 @@ impl<'a> Live<'a> {
 
     fn begin_closing(&mut self, end: LiveEnd) {
         if self.closing.is_none() {
+            // A file takes longer than a stop may; its message waits for the next connection.
+            self.preparations.end();
             self.closing = Some((end, Instant::now() + FINISH));
         }
     }
@@ -242,7 +253,7 @@ impl<'a> Live<'a> {
     }
 
     fn queue_is_quiet(&self) -> bool {
-        self.sends.is_empty() && self.settler.is_idle() && !self.queue.has_in_flight()
+        self.sends.is_empty() && self.settler.is_idle() && !self.queue.awaits_answers()
     }
 
     /// Ends the client, then keeps what it had been told: an ack that was seen is never lost to a reconnect.
@@ -252,6 +263,7 @@ impl<'a> Live<'a> {
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
         self.keep_last_words();
         self.asks.end().await;
+        self.preparations.end();
         let (client, run_ended) = (self.link.client.clone(), self.link.run.is_finished());
         if logout && !run_ended {
             // Unlinks the device at WhatsApp; bounded, because a dead connection must not hold the command.

@@ -1,6 +1,6 @@
 //! Messages out: rows are fetched, decided about, sent; what came of each send.
 
-use super::{ATTEMPTS, Finished, Live, LiveEnd, RETRY_PAUSE, Round};
+use super::{ATTEMPTS, Finished, Live, LiveEnd, RETRY_PAUSE, Round, files::awaits_file};
 use crate::{
     instance::policy::Ending,
     outbound::{
@@ -30,7 +30,8 @@ impl Live<'_> {
     /// Starts what is ready, asks for more rows.
     pub(super) fn dispatch(&mut self) -> Round {
         let options = &self.actor.shared.options;
-        let (window, room) = (options.window as usize, options.in_flight);
+        // A message that waits for its file is not on its way: it takes nobody's place.
+        let (window, room) = (options.window as usize, options.in_flight + self.preparations.len());
         let may_fetch = self.fetch.is_none() && self.inquiry.is_none();
         if self.fetch_wanted && may_fetch && self.queue.len() < window.div_ceil(2) {
             self.fetch_wanted = false;
@@ -78,6 +79,9 @@ impl Live<'_> {
     }
 
     pub(super) fn start(&mut self, next: Next) -> Round {
+        if awaits_file(&next.row, next.step) {
+            return self.prepare(next);
+        }
         let Next { row, step } = next;
         let resends = &self.actor.shared.metrics.resends;
         let step = match step {
