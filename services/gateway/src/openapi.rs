@@ -32,6 +32,9 @@ use utoipa::{
         (name = "pairing", description = "Linking an instance to an account."),
         (name = "messages", description = "Messages, sent and received: one kind of resource."),
         (name = "chats", description = "What the others see this account doing."),
+        (name = "contacts", description = "People, and what the account shows of itself."),
+        (name = "groups", description = "Groups, and who is in them."),
+        (name = "media", description = "Files of messages."),
         (name = "events", description = "The log of what happened, read or streamed."),
         (name = "service", description = "About this server. Without a key.")
     )

@@ -138,14 +138,15 @@ fn events() -> OpenApiRouter<App> {
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::{Options, Ports, state::Gateway};
+    use crate::{LinkKey, Options, Ports, state::Gateway};
     use axum::{
         body::Body,
         http::{Method, Request, StatusCode},
     };
     use std::{collections::BTreeSet, sync::Arc};
     use tower::ServiceExt as _;
-    use warren_domain::{Network, time::SystemClock};
+    use warren_domain::{Network, media::MediaLimits, time::SystemClock};
+    use warren_egress::{Guard, Policy};
     use warren_runtime::{Health, Lifecycle, Metrics};
 
     /// The paths of a router: what it says of itself to a developer is the one place where they are seen.
@@ -157,6 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_served_that_is_not_in_the_document() {
+        // Another test of this process may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = tempfile::tempdir().unwrap();
         let network = Network::Whatsapp;
@@ -169,9 +171,9 @@ mod tests {
             admin_key: None,
             health: Health::new(),
             objects: Arc::new(warren_objects::ObjectStorage::folder(&store.path().join("media")).await.unwrap()),
-            limits: warren_domain::media::MediaLimits::default(),
-            egress: warren_egress::Guard::new(warren_egress::Policy::default()).unwrap(),
-            link_key: crate::LinkKey::new([1; 32]),
+            limits: MediaLimits::default(),
+            egress: Guard::new(Policy::default()).unwrap(),
+            link_key: LinkKey::new([1; 32]),
         };
         let router = router(Gateway::new(Options::default(), ports, Lifecycle::new()));
         let described = serde_json::to_value(described()).unwrap();

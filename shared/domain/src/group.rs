@@ -14,6 +14,19 @@ pub const DESCRIPTION_CHARACTERS: usize = 2_048;
 
 /// A group as WhatsApp tells it now. Its `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "id": "120363041234567890@g.us",
+    "subject": "Weekend",
+    "description": "Where to?",
+    "owner": {"jid": "628111111111@s.whatsapp.net", "pn": "628111111111@s.whatsapp.net", "lid": null},
+    "created_at": "2026-11-20T08:00:00.000Z",
+    "announce": false,
+    "locked": false,
+    "size": 1,
+    "participants": [{
+        "jid": "628111111111@s.whatsapp.net", "pn": "628111111111@s.whatsapp.net", "lid": null, "role": "super_admin"
+    }]
+})))]
 pub struct Group {
     /// Its address: `...@g.us`.
     pub id: String,
@@ -71,6 +84,7 @@ pub enum Role {
 
 /// What became of one person of a change.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(examples(json!({"jid": "628123456789@s.whatsapp.net", "pn": "628123456789@s.whatsapp.net", "lid": null, "result": "done"})))]
 pub struct MemberOutcome {
     /// Who.
     #[serde(flatten)]
@@ -208,6 +222,14 @@ pub struct GroupUpdate {
 
 /// What one person did with a message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "jid": "628123456789@s.whatsapp.net",
+    "pn": "628123456789@s.whatsapp.net",
+    "lid": null,
+    "delivered_at": "2026-11-22T09:30:01.000Z",
+    "read_at": null,
+    "played_at": null
+})))]
 pub struct MemberReceipt {
     /// Who.
     #[serde(flatten)]

@@ -9,12 +9,14 @@ use utoipa::openapi::OpenApi;
 const READING: [&str; 1] = ["lookupMessages"];
 /// Problems of a body: a route without one does not have them.
 const OF_BODIES: [&str; 3] = ["408", "413", "415"];
+const PROBLEM: &str = "#/components/schemas/Problem";
 /// What the ids in paths are.
-const IDS: [(&str, &str); 4] = [
+const IDS: [(&str, &str); 5] = [
     ("tenant", "The id of the tenant."),
     ("key", "The id of the key."),
     ("instance", "The id of the instance."),
     ("message", "The id of the message."),
+    ("media", "The id of the file."),
 ];
 
 /// The whole document, from what the routes say of themselves.
@@ -96,7 +98,7 @@ fn problem(status: &str, words: &str) -> Value {
     let mut response = json!({
         "description": words,
         "headers": {"X-Request-Id": header("RequestId")},
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {"application/problem+json": {"schema": {"$ref": PROBLEM}}},
     });
     if matches!(status, "429" | "503") {
         put(&mut response, &["headers", "Retry-After"], header("RetryAfter"));
@@ -186,20 +188,30 @@ fn complete_operation(method: &str, operation: &mut Value, schemas: &Value) {
         operation.remove("parameters");
     }
     if let Some(content) = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")) {
-        members(content).for_each(|media| add_examples(media, schemas));
+        // Those are sent by a test: they are written by hand.
+        for media in members(content) {
+            let examples = own_examples(at(media, "/schema"), schemas);
+            add_examples(media, &examples);
+        }
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if method == "get" {
         responses.retain(|status, _| !OF_BODIES.contains(&status.as_str()));
     }
-    for response in responses.values_mut().filter(|response| response.get("$ref").is_none()) {
+    for (status, response) in responses.iter_mut().filter(|(_, response)| response.get("$ref").is_none()) {
+        if status.starts_with(['4', '5']) && response.get("content").is_none() {
+            put(response, &["content"], json!({"application/problem+json": {"schema": {"$ref": PROBLEM}}}));
+        }
         put(response, &["headers", "X-Request-Id"], header("RequestId"));
         if !is_reading {
             put(response, &["headers", "Idempotent-Replayed"], header("Replayed"));
         }
         if let Some(content) = response.get_mut("content") {
-            members(content).for_each(|media| add_examples(media, schemas));
             leave_bytes_alone(content);
+            for media in members(content).filter(|media| media.get("schema").is_some()) {
+                let example = composed(at(media, "/schema"), schemas);
+                add_examples(media, example.as_slice());
+            }
         }
     }
 }
@@ -207,7 +219,8 @@ fn complete_operation(method: &str, operation: &mut Value, schemas: &Value) {
 /// Bytes have a type and no schema.
 fn leave_bytes_alone(content: &mut Value) {
     let kinds = content.as_object_mut().into_iter().flatten();
-    for (_, media) in kinds.filter(|(kind, _)| kind.starts_with("image/") && !kind.ends_with("+xml")) {
+    let is_bytes = |kind: &str| kind == "*/*" || kind.starts_with("image/") && !kind.ends_with("+xml");
+    for (_, media) in kinds.filter(|(kind, _)| is_bytes(kind)) {
         *media = json!({});
     }
 }
@@ -228,42 +241,60 @@ fn complete_parameter(parameter: &mut Value) {
 }
 
 /// Shows the examples of a type where it is a body.
-fn add_examples(media: &mut Value, schemas: &Value) {
+fn add_examples(media: &mut Value, examples: &[Value]) {
     if media.get("example").is_some() || media.get("examples").is_some() {
         return;
     }
-    let examples = examples(at(media, "/schema"), schemas);
-    match examples.as_slice() {
+    match examples {
         [] => {}
         [only] => put(media, &["example"], only.clone()),
         several => {
             let named = several.iter().enumerate().map(|(number, example)| {
-                let name = at(example, "/type").as_str().map_or_else(|| format!("example {}", number + 1), str::to_owned);
-                (name, json!({"value": example}))
+                let kind = at(example, "/type").as_str().or_else(|| at(example, "/method").as_str());
+                (kind.map_or_else(|| format!("example {}", number + 1), str::to_owned), json!({"value": example}))
             });
             put(media, &["examples"], Value::Object(named.collect()));
         }
     }
 }
 
-/// What a schema gives as examples. A page shows one item.
-fn examples(schema: &Value, schemas: &Value) -> Vec<Value> {
-    let schema = named(schema).map_or(schema, |name| schemas.get(name).unwrap_or(&Value::Null));
-    if let Some(examples) = schema.get("examples").and_then(Value::as_array) {
-        return examples.clone();
+/// The examples that a type gives of itself.
+fn own_examples(schema: &Value, schemas: &Value) -> Vec<Value> {
+    at(resolved(schema, schemas), "/examples").as_array().cloned().unwrap_or_default()
+}
+
+/// An example of a type: its own, or one put together from those of its parts.
+fn composed(schema: &Value, schemas: &Value) -> Option<Value> {
+    let schema = resolved(schema, schemas);
+    let own = ["/examples/0", "/example", "/default", "/enum/0"].into_iter().find_map(|place| schema.pointer(place));
+    if let Some(own) = own {
+        return Some(own.clone());
     }
-    let item = examples_of_item(at(schema, "/properties/data/items"), schemas);
-    item.map(|item| json!({"data": [item], "next_cursor": null})).into_iter().collect()
+    if let Some(parts) = at(schema, "/allOf").as_array() {
+        let parts = parts.iter().filter_map(|part| composed(part, schemas));
+        return Some(Value::Object(parts.filter_map(|part| part.as_object().cloned()).flatten().collect()));
+    }
+    if let Some(choices) = at(schema, "/oneOf").as_array() {
+        return choices.iter().find_map(|choice| composed(choice, schemas));
+    }
+    let kind = at(schema, "/type").as_str().or_else(|| at(schema, "/type/0").as_str())?;
+    match kind {
+        "object" => {
+            let members = at(schema, "/properties").as_object().into_iter().flatten();
+            Some(Value::Object(members.filter_map(|(name, it)| Some((name.clone(), composed(it, schemas)?))).collect()))
+        }
+        "array" => Some(composed(at(schema, "/items"), schemas).into_iter().collect()),
+        "string" => Some("text".into()),
+        "integer" | "number" => Some(schema.get("minimum").cloned().unwrap_or_else(|| 1.into())),
+        "boolean" => Some(true.into()),
+        _ => None,
+    }
 }
 
-/// The name of the schema that a reference leads to.
-fn named(schema: &Value) -> Option<&str> {
-    schema.get("$ref")?.as_str()?.strip_prefix("#/components/schemas/")
-}
-
-fn examples_of_item(items: &Value, schemas: &Value) -> Option<Value> {
-    let is_item = items.get("$ref").is_some() || items.get("examples").is_some();
-    is_item.then(|| examples(items, schemas).into_iter().next()).flatten()
+/// What a reference leads to; everything else as it is.
+fn resolved<'a>(schema: &'a Value, schemas: &'a Value) -> &'a Value {
+    let name = at(schema, "/$ref").as_str().and_then(|path| path.strip_prefix("#/components/schemas/"));
+    name.map_or(schema, |name| schemas.get(name).unwrap_or(&Value::Null))
 }
 
 /// Puts every object's keys into alphabetical order, whichever order a map keeps in this build.

@@ -2,14 +2,23 @@
 //! the document says, by status, type and schema.
 
 use crate::stage;
-use reqwest::Method;
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+};
 use warren_testkit::{Answer, Api, Draft, PATIENCE, Paired, Stage, eventually};
 
 /// Whom the examples write to, and who writes in them.
 const PERSON: &str = "628123456789";
 const SENDER: &str = "628111111111";
+/// The group and the invite that they speak of.
+const GROUP: &str = "120363041234567890@g.us";
+const INVITE: &str = "GhB4pTqZ7mK1dR9sWx2LcV";
 /// What ends the connection that others need: on an instance of its own.
 const DISTURBING: [&str; 5] =
     ["connectInstance", "disconnectInstance", "restartInstance", "logoutInstance", "deleteInstance"];
@@ -97,7 +106,7 @@ impl Operation<'_> {
     /// The bodies to send: the examples, or none where it takes none.
     fn examples(&self) -> Vec<Option<Value>> {
         let Some(request) = self.it.get("requestBody") else { return vec![None] };
-        let media = &request["content"]["application/json"];
+        let media = request["content"].as_object().unwrap().values().next().unwrap_or(&Value::Null);
         let one = media.get("example").cloned();
         let several = media["examples"].as_object().into_iter().flatten().map(|(_, example)| example["value"].clone());
         let examples: Vec<_> = one.into_iter().chain(several).map(Some).collect();
@@ -110,6 +119,17 @@ impl Operation<'_> {
         all.filter(move |parameter| parameter["in"] == place)
     }
 
+    /// Whether it speaks of this, in its path or in an example.
+    fn speaks_of(&self, what: &str) -> bool {
+        self.path.contains(what)
+            || self.it["parameters"].to_string().contains(what)
+            || self.it["requestBody"].to_string().contains(what)
+    }
+
+    fn is_upload(&self) -> bool {
+        self.it["requestBody"]["content"].get("multipart/form-data").is_some()
+    }
+
     fn is_mutation(&self) -> bool {
         self.it["parameters"].to_string().contains("IdempotencyKey")
     }
@@ -120,6 +140,7 @@ struct Scene {
     stage: Stage,
     document: Value,
     sender: Paired,
+    keys: AtomicU32,
 }
 
 impl Scene {
@@ -127,9 +148,13 @@ impl Scene {
         let stage = stage().await;
         let document = document(&stage.api).await;
         stage.simulator.person(json!({"phone": PERSON})).await.unwrap();
+        let picture = json!({"about": "hello", "picture": "/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="});
+        let profile = format!("/people/{PERSON}/profile");
+        let set = stage.simulator.request(Method::PATCH, &profile, Some(&picture)).await.unwrap();
+        assert!(set.status.is_success(), "{}", set.text);
         let id = stage.api.create_instance("sender").await.unwrap().id;
         let phone = stage.pair_as(&id, Some(SENDER)).await.unwrap();
-        Self { stage, document, sender: Paired { id, phone } }
+        Self { stage, document, sender: Paired { id, phone }, keys: AtomicU32::new(0) }
     }
 
     /// The example of a kind of id, as the document has it.
@@ -144,6 +169,23 @@ impl Scene {
         let names: Vec<_> = operation.parameters("path").filter_map(|parameter| parameter["name"].as_str()).collect();
         if names.contains(&"message") {
             meaning.insert(self.example("MessageId"), self.message(operation).await);
+        }
+        let media = self.example("MediaId");
+        if names.contains(&"media") || operation.speaks_of(&media) {
+            let uploaded = self.upload(&json!({"file": "the bytes"}), "").await;
+            meaning.insert(media, uploaded.body["id"].as_str().unwrap().to_owned());
+        }
+        if operation.speaks_of(GROUP) {
+            let asked = json!({"subject": "made for an example", "participants": [PERSON]});
+            let path = format!("/v1/instances/{}/groups", self.sender.id);
+            let made = self.stage.api.post(&path, &asked).await.unwrap();
+            assert_eq!(made.status, 201, "{}", made.text);
+            meaning.insert(GROUP.to_owned(), made.body["id"].as_str().unwrap().to_owned());
+        }
+        if operation.speaks_of(INVITE) {
+            let asked = json!({"subject": "somebody else's", "owner": PERSON});
+            let made = self.stage.simulator.request(Method::POST, "/groups", Some(&asked)).await.unwrap();
+            meaning.insert(INVITE.to_owned(), made.body["invite_code"].as_str().unwrap().to_owned());
         }
         if names.contains(&"tenant") {
             let admin = self.stage.warren.admin().unwrap();
@@ -198,11 +240,18 @@ impl Scene {
     /// Sends an example; a mutation twice with one key, which must be answered alike.
     async fn send(&self, operation: &Operation<'_>, body: Option<&Value>) -> Answer {
         let meaning = self.meaning(operation).await;
-        let path = path(&self.document, operation, &meaning);
+        let path = match operation.id() {
+            "downloadLinkedMedia" => self.link(&meaning[&self.example("MediaId")]).await,
+            _ => path(&self.document, operation, &meaning),
+        };
         let body = body.map(|body| mean(body, &meaning));
         let method = Method::from_bytes(operation.method.to_uppercase().as_bytes()).unwrap();
         let api = self.caller(operation);
-        let headers = headers(operation, &body);
+        let key = format!("example-{}", self.keys.fetch_add(1, Ordering::Relaxed));
+        if operation.is_upload() {
+            return self.upload(&body.unwrap(), &key).await;
+        }
+        let headers = headers(operation, key);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = api.request(method.clone(), &path, body.as_ref(), &headers).await.unwrap();
         if operation.is_mutation() {
@@ -212,6 +261,30 @@ impl Scene {
             self.check(operation, &again);
         }
         answer
+    }
+
+    /// Sends a file as a form.
+    async fn upload(&self, form: &Value, key: &str) -> Answer {
+        let file = Part::text(form["file"].as_str().unwrap().to_owned()).file_name("example.txt").mime_str("text/plain");
+        let mut fields = Form::new();
+        if let Some(kind) = form["type"].as_str() {
+            fields = fields.text("type", kind.to_owned());
+        }
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.post(format!("{}/v1/media", self.stage.api.base())).bearer_auth(self.stage.api.key());
+        let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
+        let response = request.multipart(fields.part("file", file.unwrap())).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        assert_eq!(status, 201, "{text}");
+        Answer { status, headers, text, body }
+    }
+
+    /// A link to a file, as the API writes it.
+    async fn link(&self, media: &str) -> String {
+        let made = self.stage.api.post(&format!("/v1/media/{media}/links"), &json!({})).await.unwrap();
+        made.body["url"].as_str().unwrap().to_owned()
     }
 
     /// The answer is one of those that the document names.
@@ -229,7 +302,8 @@ impl Scene {
             return;
         };
         let kind = answer.headers["content-type"].to_str().unwrap().split(';').next().unwrap();
-        let media = content.get(kind).unwrap_or_else(|| panic!("{name}: {kind} is not documented"));
+        let media =
+            content.get(kind).or_else(|| content.get("*/*")).unwrap_or_else(|| panic!("{name}: {kind} is not documented"));
         if kind.ends_with("json") {
             let wrong = errors(&self.document, &media["schema"], &answer.body);
             assert!(wrong.is_empty(), "{name}: {wrong:?} in {}", answer.text);
@@ -282,10 +356,9 @@ fn mean(example: &Value, meaning: &BTreeMap<String, String>) -> Value {
     }
 }
 
-fn headers(operation: &Operation<'_>, body: &Option<Value>) -> Vec<(&'static str, String)> {
+fn headers(operation: &Operation<'_>, key: String) -> Vec<(&'static str, String)> {
     if operation.is_mutation() {
-        let kind = body.as_ref().and_then(|body| body["type"].as_str()).unwrap_or_default();
-        return vec![("idempotency-key", format!("{}-{kind}", operation.id()))];
+        return vec![("idempotency-key", key)];
     }
     let is_stream = operation.it["responses"].get("101").is_some();
     let handshake = [

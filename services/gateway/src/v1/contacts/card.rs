@@ -22,7 +22,7 @@ use warren_ports::{
 
 /// What a contact shows of itself to this account. What it hides is `null`, like what it does not have.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Contact)]
+#[schema(as = ContactCard)]
 pub(crate) struct View {
     /// The address that WhatsApp knows it by.
     #[schema(example = "628123456789@s.whatsapp.net")]
@@ -65,7 +65,7 @@ impl From<Names> for Addresses {
     path = "/v1/instances/{instance}/contacts/{contact}",
     tag = "contacts",
     operation_id = "readContact",
-    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.")),
+    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
     responses((status = 200, description = "What the contact shows of itself.", body = View), Problems)
 )]
 pub(crate) async fn read(
@@ -99,7 +99,7 @@ pub(crate) async fn read(
     path = "/v1/instances/{instance}/contacts/{contact}/addresses",
     tag = "contacts",
     operation_id = "readContactAddresses",
-    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.")),
+    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
     responses((status = 200, description = "Both addresses.", body = Addresses), Problems)
 )]
 pub(crate) async fn addresses(

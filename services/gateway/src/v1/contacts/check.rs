@@ -21,10 +21,10 @@ const MOST: usize = 1_000;
 /// Phone numbers to look up.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NumberCheckRequest)]
+#[schema(as = NumberCheckRequest, examples(json!({"phones": ["+5511987654321", "628123456789"]})))]
 pub(crate) struct Body {
     /// Phone numbers with their country code, with or without `+`: 1 to 1,000.
-    #[schema(min_items = 1, max_items = 1_000, example = json!(["+5511987654321", "628123456789"]))]
+    #[schema(min_items = 1, max_items = 1_000)]
     phones: Vec<String>,
 }
 
@@ -37,7 +37,12 @@ pub(crate) struct View {
 
 /// What WhatsApp says of one number.
 #[derive(Serialize, ToSchema)]
-#[schema(as = CheckedNumber)]
+#[schema(as = CheckedNumber, examples(json!({
+    "phone": "+5511987654321",
+    "registered": true,
+    "jid": "551187654321@s.whatsapp.net",
+    "lid": "123456789012345@lid"
+})))]
 pub(crate) struct Checked {
     /// The number as it was asked.
     phone: String,

@@ -16,7 +16,7 @@ use warren_ports::bus::{Answer, Ask, ask::ContactAsk};
 
 /// Where a contact's picture is.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ContactPicture)]
+#[schema(as = ContactPicture, examples(json!({"url": "https://pps.whatsapp.net/v/t61.24694-24/1.jpg", "id": "1700000000"})))]
 pub(crate) struct View {
     /// Its address at WhatsApp, good for some hours.
     url: String,
@@ -32,7 +32,7 @@ pub(crate) struct View {
     operation_id = "readContactPicture",
     params(
         ("instance" = InstanceId, Path),
-        ("contact" = String, Path, description = "A phone number, or an address."),
+        ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789"),
         ("preview" = Option<bool>, Query, description = "The small picture.")
     ),
     responses((status = 200, description = "Where the picture is. 404 `no_picture` if none is shown.", body = View), Problems)

@@ -20,7 +20,7 @@ use warren_ports::bus::{Ask, ask::ContactAsk};
 /// How the account shows itself to its contacts.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = OwnPresence)]
+#[schema(as = OwnPresence, examples(json!({"state": "available"})))]
 pub(crate) struct Body {
     state: Presence,
 }
@@ -67,7 +67,7 @@ pub(crate) async fn show(
     path = "/v1/instances/{instance}/contacts/{contact}/presence/subscribe",
     tag = "contacts",
     operation_id = "subscribePresence",
-    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.")),
+    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
     responses((status = 204, description = "WhatsApp was asked."), Problems)
 )]
 pub(crate) async fn subscribe(

@@ -21,7 +21,7 @@ const ABOUT_CHARACTERS: usize = 139;
 /// What is changed of what the account shows of itself; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ProfilePatch)]
+#[schema(as = ProfilePatch, examples(json!({"push_name": "Acme Support", "about": "We answer within the hour"})))]
 pub(crate) struct Body {
     /// Its name: 1 to 25 characters.
     #[schema(min_length = 1, max_length = 25)]

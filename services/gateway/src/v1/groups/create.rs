@@ -22,6 +22,7 @@ use warren_ports::bus::ask::{GroupAnswer, GroupAsk};
 /// A group to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"subject": "Weekend", "participants": ["+628123456789"], "description": "Where to?"})))]
 pub(crate) struct NewGroup {
     /// Its name: 1 to 100 characters.
     subject: String,

@@ -50,6 +50,7 @@ impl Code {
 
 /// An invite to a group.
 #[derive(Serialize, ToSchema)]
+#[schema(examples(json!({"code": "GhB4pTqZ7mK1dR9sWx2LcV", "link": "https://chat.whatsapp.com/GhB4pTqZ7mK1dR9sWx2LcV"})))]
 pub(crate) struct GroupInvite {
     /// Its code.
     code: String,
@@ -60,6 +61,7 @@ pub(crate) struct GroupInvite {
 /// An invite to accept: its code, or its link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"code": "GhB4pTqZ7mK1dR9sWx2LcV"})))]
 pub(crate) struct AcceptInvite {
     /// The code.
     code: Option<String>,
@@ -69,6 +71,7 @@ pub(crate) struct AcceptInvite {
 
 /// What came of joining.
 #[derive(Serialize, ToSchema)]
+#[schema(examples(json!({"group": "120363041234567890@g.us", "state": "joined"})))]
 pub(crate) struct Joined {
     /// The group's address.
     group: String,
@@ -91,7 +94,7 @@ pub(crate) enum JoinState {
     path = "/v1/instances/{instance}/groups/{group}/invite",
     tag = "groups",
     operation_id = "getGroupInvite",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
     responses((status = 200, body = GroupInvite), Problems)
 )]
 pub(crate) async fn show(
@@ -108,7 +111,7 @@ pub(crate) async fn show(
     path = "/v1/instances/{instance}/groups/{group}/invite/revoke",
     tag = "groups",
     operation_id = "revokeGroupInvite",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
     responses((status = 200, body = GroupInvite, description = "The new invite."), Problems)
 )]
 pub(crate) async fn revoke(
@@ -138,7 +141,7 @@ async fn invite(app: &App, tenant: TenantId, instance: InstanceId, asked: GroupA
     path = "/v1/instances/{instance}/groups/invites/{code}",
     tag = "groups",
     operation_id = "previewGroupInvite",
-    params(("instance" = InstanceId, Path), ("code" = String, Path, description = "The invite's code.")),
+    params(("instance" = InstanceId, Path), ("code" = String, Path, description = "The invite's code.", example = "GhB4pTqZ7mK1dR9sWx2LcV")),
     responses((status = 200, body = Group, description = "The group, without those who are in it."), Problems)
 )]
 pub(crate) async fn preview(

@@ -20,6 +20,7 @@ use warren_ports::bus::ask::{GroupAnswer, GroupAsk, GroupPatch};
 /// What to change of a group; what is left out stays. At least one of them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"subject": "Next weekend", "announce": true})))]
 pub(crate) struct GroupChanges {
     /// A new name: 1 to 100 characters.
     subject: Option<String>,
@@ -39,7 +40,7 @@ pub(crate) struct GroupChanges {
     path = "/v1/instances/{instance}/groups/{group}",
     tag = "groups",
     operation_id = "getGroup",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
     responses((status = 200, body = Group), Problems)
 )]
 pub(crate) async fn read(
@@ -62,7 +63,7 @@ pub(crate) async fn read(
     path = "/v1/instances/{instance}/groups/{group}",
     tag = "groups",
     operation_id = "updateGroup",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
     request_body = GroupChanges,
     responses((status = 200, body = Group), Problems)
 )]

@@ -58,10 +58,10 @@ const SAFE_TYPES: [&str; 15] = [
     operation_id = "downloadMedia",
     params(("media" = MediaId, Path), ("range" = Option<String>, Header, description = "`bytes=FROM-`: the rest of it.")),
     responses(
-        (status = 200, description = "Its bytes.", content_type = "application/octet-stream"),
-        (status = 206, description = "The rest of its bytes.", content_type = "application/octet-stream"),
-        (status = 410, description = "It cannot be had; `reason` says why.", content_type = "application/problem+json"),
-        (status = 416, description = "It is not that long.", content_type = "application/problem+json"),
+        (status = 200, description = "Its bytes.", body = Vec<u8>, content_type = "*/*"),
+        (status = 206, description = "The rest of its bytes.", body = Vec<u8>, content_type = "*/*"),
+        (status = 410, description = "It cannot be had; `reason` says why."),
+        (status = 416, description = "It is not that long."),
         Problems
     )
 )]
@@ -89,10 +89,10 @@ pub(crate) async fn by_key(
         ("range" = Option<String>, Header, description = "`bytes=FROM-`: the rest of it.")
     ),
     responses(
-        (status = 200, description = "Its bytes.", content_type = "application/octet-stream"),
-        (status = 206, description = "The rest of its bytes.", content_type = "application/octet-stream"),
-        (status = 410, description = "The link, or the file, is over.", content_type = "application/problem+json"),
-        (status = 416, description = "It is not that long.", content_type = "application/problem+json"),
+        (status = 200, description = "Its bytes.", body = Vec<u8>, content_type = "*/*"),
+        (status = 206, description = "The rest of its bytes.", body = Vec<u8>, content_type = "*/*"),
+        (status = 410, description = "The link, or the file, is over."),
+        (status = 416, description = "It is not that long."),
         Problems
     )
 )]

@@ -21,7 +21,7 @@ const LONGEST_S: u32 = 7 * 24 * 3_600;
 /// How long the link is to live.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = MediaLinkRequest)]
+#[schema(as = MediaLinkRequest, examples(json!({"expires_in_s": 3600})))]
 pub(crate) struct Body {
     /// Seconds from now. The link ends with the file, if that is earlier.
     #[schema(minimum = 1, maximum = 604_800, default = 3_600)]
@@ -33,7 +33,7 @@ pub(crate) struct Body {
 #[schema(as = MediaLink)]
 struct Link {
     /// The path and query, to be put behind the address of this API.
-    #[schema(example = "/v1/media/0192f0c1a2b37d4e8f90a1b2c3d4e5f6/file?expires=1790000000&signature=0f5d...")]
+    #[schema(example = "/v1/media/0192f0c1a2b37d4e8f90a1b2c3d4e54d/file?expires=1790000000&signature=0f5d...")]
     url: String,
     /// Until when it is good.
     expires_at: Timestamp,

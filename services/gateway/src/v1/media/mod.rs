@@ -24,7 +24,19 @@ use warren_domain::{
 
 /// What is known of a file.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Media)]
+#[schema(as = Media, examples(json!({
+    "id": "0192f0c1a2b37d4e8f90a1b2c3d4e54d",
+    "state": "ready",
+    "reason": null,
+    "origin": "upload",
+    "instance_id": null,
+    "mime_type": "application/pdf",
+    "size": 48211,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "filename": "offer.pdf",
+    "created_at": "2026-11-22T09:30:00.000Z",
+    "expires_at": "2026-12-22T09:30:00.000Z"
+})))]
 pub(crate) struct View {
     id: MediaId,
     state: MediaState,

@@ -47,7 +47,10 @@ pub(crate) struct Body {
 
 /// Several messages to send.
 #[derive(ToSchema)]
-#[schema(as = MessageBatch)]
+#[schema(as = MessageBatch, examples(json!({"messages": [
+    {"to": "+628123456789", "type": "text", "text": {"body": "One"}},
+    {"to": "628123456789", "type": "text", "text": {"body": "Two"}}
+]})))]
 #[expect(dead_code, reason = "the schema of a body whose parts are read one by one")]
 pub(crate) struct Messages {
     /// 1 to 1,000 of them, each as in a single send.

@@ -41,6 +41,11 @@ const FURTHEST: Duration = Duration::from_secs(366 * 24 * 3_600);
         "type": "contacts",
         "contacts": [{"name": "Budi", "phones": ["+628123456780"]}],
         "delivery": "at_most_once"
+    }),
+    json!({
+        "to": "628123456789",
+        "type": "document",
+        "document": {"id": "0192f0c1a2b37d4e8f90a1b2c3d4e54d", "caption": "As promised", "filename": "offer.pdf"}
     })
 ))]
 pub(crate) struct Draft {

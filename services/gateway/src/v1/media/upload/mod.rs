@@ -45,7 +45,7 @@ const FORM: u64 = 64 * 1024;
 
 /// The form of an upload.
 #[derive(ToSchema)]
-#[schema(as = MediaUpload)]
+#[schema(as = MediaUpload, examples(json!({"file": "the bytes", "type": "document"})))]
 #[expect(dead_code, reason = "the schema of what form.rs reads")]
 struct Upload {
     /// The file, with its name and type.
@@ -62,7 +62,6 @@ struct Upload {
     path = "/v1/media",
     tag = "media",
     operation_id = "uploadMedia",
-    params(("idempotency-key" = Option<String>, Header, description = "Compared once the whole file is here.")),
     request_body(content = Upload, content_type = "multipart/form-data"),
     responses((status = 201, description = "The file.", body = View), Problems)
 )]
