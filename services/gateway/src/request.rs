@@ -120,6 +120,8 @@ mod tests {
 
     async fn app(options: Options, store: &std::path::Path) -> App {
         let ledger = warren_sqlite::Sqlite::open(warren_sqlite::Options::new(store, Network::Whatsapp)).await.unwrap();
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let ports = Ports {
             ledger: Arc::new(ledger),
             bus: Arc::new(warren_memory::Bus::new()),
@@ -127,6 +129,7 @@ mod tests {
             metrics: Metrics::new(),
             admin_key: None,
             health: Health::new(),
+            egress: warren_egress::Guard::new(warren_egress::Policy::default()).unwrap(),
         };
         Gateway::new(options, ports, Lifecycle::new())
     }

@@ -58,6 +58,7 @@ fn instances() -> OpenApiRouter<App> {
             "/v1/instances/{instance}/pairing",
             post(v1::pairing::start::handler).get(v1::pairing::read::handler).delete(v1::pairing::cancel::handler),
         )
+        .routes(routes!(v1::instances::proxy::check))
         .route("/v1/instances/{instance}/pairing/qr.png", get(v1::pairing::image::png))
         .route("/v1/instances/{instance}/pairing/qr.svg", get(v1::pairing::image::svg))
 }

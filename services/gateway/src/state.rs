@@ -11,6 +11,7 @@ use crate::{
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use warren_domain::{ErrorKind, Instance, InstanceId, Shard, TenantId, Timestamp, time::Clock};
+use warren_egress::Guard;
 use warren_ports::{
     bus::{Action, Answer, Ask, Bus, Command, Refusal, RefusalKind, Reply, RequestError},
     ledger::EdgeLedger,
@@ -31,6 +32,8 @@ pub struct Ports {
     pub admin_key: Option<AdminKey>,
     /// What `/readyz` reports; the gateway adds its own check, `gateway`.
     pub health: Health,
+    /// What judges the addresses that callers name.
+    pub egress: Guard,
 }
 
 /// A running gateway. Nothing here would be missed by a second one: caches, limits and open sockets only.
@@ -47,6 +50,7 @@ pub(crate) struct Gateway {
     pub(crate) sockets: Quota,
     pub(crate) polling: Polling,
     pub(crate) in_flight: Semaphore,
+    pub(crate) egress: Guard,
 }
 
 /// The state of the router.
@@ -66,6 +70,7 @@ impl Gateway {
             bus: ports.bus,
             clock: ports.clock,
             health: ports.health,
+            egress: ports.egress,
             options,
             lifecycle,
             telemetry,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use warren_domain::time::{Clock, SystemClock};
 use warren_domain::{Epoch, Network, ShardCount};
+use warren_egress::{Guard, Policy};
 use warren_memory::{Bus, Leases, LocalPlacement};
 use warren_ports::ledger::Ownership;
 use warren_runtime::{Health, Metrics};
@@ -26,6 +27,7 @@ pub(crate) struct Local {
     bus: Bus,
     leases: Leases,
     placement: LocalPlacement,
+    egress: Guard,
 }
 
 /// The store of a folder with the usual settings.
@@ -44,6 +46,21 @@ pub(crate) fn store_options_of(settings: &Settings, network: Network, metrics: &
         })),
         ..store_options(&settings.store.data_dir, network)
     }
+}
+
+fn policy(settings: &Settings) -> Result<Policy, Failure> {
+    let egress = &settings.egress;
+    let network = |text: &String| {
+        text.parse().map_err(|_| Failure::config("egress.networks: a network is written as 10.1.0.0/16 or fd00::/8"))
+    };
+    Ok(Policy {
+        plain_http: egress.allow_http,
+        ports: egress.ports.clone(),
+        networks: egress.networks.iter().map(network).collect::<Result<_, _>>()?,
+        internal_names: egress.internal_names.clone(),
+        own_hosts: egress.own_hosts.clone(),
+        ..Policy::default()
+    })
 }
 
 /// Opens a store.
@@ -91,6 +108,7 @@ impl Local {
             bus: Bus::new(),
             leases: Leases::new(),
             placement: LocalPlacement::new(shard_count, epoch),
+            egress: Guard::new(policy(settings)?).map_err(|error| Failure::config(format!("egress: {error}")))?,
         })
     }
 
@@ -103,6 +121,7 @@ impl Local {
             metrics: self.metrics.clone(),
             admin_key: Some(admin_key),
             health: self.health.clone(),
+            egress: self.egress.clone(),
         }
     }
 
@@ -118,6 +137,7 @@ impl Local {
             shard_count: self.shard_count,
             master_key,
             endpoint,
+            egress: self.egress.clone(),
         }
     }
 

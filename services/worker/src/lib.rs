@@ -29,6 +29,7 @@ use sealing::MasterKey;
 use shared::Shared;
 use std::sync::Arc;
 use warren_domain::{Error, Result, ShardCount, network::Network, time::Clock};
+use warren_egress::Guard;
 use warren_ports::{bus::Bus, lease::Leases, ledger::OwnerLedger, placement::Placement};
 use warren_runtime::{Lifecycle, Metrics};
 
@@ -51,6 +52,8 @@ pub struct Ports {
     pub master_key: MasterKey,
     /// Whom it connects to.
     pub endpoint: Endpoint,
+    /// What connects to proxies that callers named.
+    pub egress: Guard,
     /// How many shards there are.
     pub shard_count: ShardCount,
 }

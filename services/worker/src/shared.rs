@@ -5,8 +5,10 @@ use crate::{
     transport::Dialer,
 };
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use warren_domain::{Error, Result};
+
+const PROXY_CHECKS: usize = 16;
 
 /// One worker.
 pub(crate) struct Shared {
@@ -17,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) web: WebClient,
     pub(crate) admission: Admission,
     pub(crate) fetcher: Fetcher,
+    /// Looks at proxies that may run at once.
+    pub(crate) proxy_checks: Arc<Semaphore>,
     /// Whether writes wait for the store, for more than a second: then every instance is degraded.
     pub(crate) store_slow: watch::Sender<bool>,
 }
@@ -36,6 +40,7 @@ impl Shared {
             web,
             admission,
             fetcher,
+            proxy_checks: Arc::new(Semaphore::new(PROXY_CHECKS)),
             store_slow: watch::Sender::new(false),
         }))
     }

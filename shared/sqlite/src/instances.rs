@@ -11,6 +11,7 @@ use crate::transaction::Tx;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
+use warren_domain::proxy::Proxy;
 use warren_domain::{Error, ErrorKind, FailureReason, Instance, InstanceId, Result, Shard, TenantId};
 use warren_ports::ledger::{InstanceFilter, InstancePatch, Instances};
 
@@ -63,6 +64,20 @@ impl Instances for Sqlite {
                     )?
                     .execute(params![id.as_bytes(), tenant.as_bytes(), name])?;
             }
+            if let Some(device_name) = &patch.device_name {
+                tx.conn
+                    .prepare_cached(
+                        "UPDATE instances SET device_name = ?3 WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+                    )?
+                    .execute(params![id.as_bytes(), tenant.as_bytes(), device_name])?;
+            }
+            if let Some(proxy) = &patch.proxy {
+                tx.conn
+                    .prepare_cached(
+                        "UPDATE instances SET proxy = ?3 WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+                    )?
+                    .execute(params![id.as_bytes(), tenant.as_bytes(), proxy.as_ref().map(Proxy::to_url)])?;
+            }
             if let Some(metadata) = &patch.metadata {
                 tx.conn
                     .prepare_cached(
@@ -104,7 +119,7 @@ impl Instances for Sqlite {
                     ", (SELECT last_active_at FROM instance_counters WHERE instance_id = instances.id)
                       FROM instances INDEXED BY instances_by_shard WHERE shard = ?1 AND deleted_at IS NULL"
                 ))?;
-                let rows = statement.query_map(params![shard.0], |row| Ok((row.get(16)?, rows::instance(row)?)))?;
+                let rows = statement.query_map(params![shard.0], |row| Ok((row.get(18)?, rows::instance(row)?)))?;
                 for row in rows {
                     found.push(row?);
                 }
@@ -174,7 +189,7 @@ fn insert(tx: &Tx<'_>, instance: &Instance) -> rusqlite::Result<()> {
         .prepare_cached(concat!(
             "INSERT INTO instances (",
             instance_columns!(),
-            ", shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+            ", shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
         ))?
         .execute(params![
             instance.id.as_bytes(),
@@ -193,6 +208,8 @@ fn insert(tx: &Tx<'_>, instance: &Instance) -> rusqlite::Result<()> {
             millis(instance.health.last_stanza_at),
             instance.health.rtt_ms,
             instance.created_at.as_millis(),
+            instance.device_name,
+            instance.proxy.as_ref().map(Proxy::to_url),
             Shard::of(instance.id, tx.shards).0,
         ])?;
     tx.conn

@@ -135,6 +135,8 @@ impl Gateway {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (lifecycle, metrics, health) = (Lifecycle::new(), Metrics::new(), Health::new());
         health.check("store").set(true);
         let ports = Ports {
@@ -144,6 +146,7 @@ impl Gateway {
             metrics: metrics.clone(),
             admin_key: Some(AdminKey::new(&admin).unwrap()),
             health,
+            egress: warren_egress::Guard::new(warren_egress::Policy::default()).unwrap(),
         };
         let life = lifecycle.clone();
         lifecycle.spawn_essential("gateway", async move {

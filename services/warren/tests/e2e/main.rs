@@ -18,6 +18,7 @@ mod main_path;
 mod mutations;
 mod pairing;
 mod pairing_code;
+mod proxy;
 #[cfg(feature = "fault-injection")]
 mod recovery;
 mod refusals;

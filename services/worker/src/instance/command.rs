@@ -16,6 +16,10 @@ impl Actor {
             // Without a connection nothing can be sent; the next one looks by itself.
             Mail::Ring => ControlFlow::Continue(()),
             Mail::Stop => ControlFlow::Break(()),
+            Mail::Command(Action::CheckProxy, reply) => {
+                self.check_proxy(reply);
+                ControlFlow::Continue(())
+            }
             Mail::Command(action, reply) => match self.answer(&action) {
                 Some(answer) => {
                     let _ = reply.send(answer);
@@ -91,7 +95,7 @@ impl Actor {
                 return Ok(ControlFlow::Break(()));
             }
             // Answered, or refused, before it comes here.
-            Action::PairingStatus | Action::Health | Action::Ask(_) => {}
+            Action::PairingStatus | Action::Health | Action::CheckProxy | Action::Ask(_) => {}
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -101,6 +105,10 @@ impl Actor {
         match mail {
             Mail::Ring => LiveMail::Ring,
             Mail::Stop => LiveMail::Stop,
+            Mail::Command(Action::CheckProxy, reply) => {
+                self.check_proxy(reply);
+                LiveMail::Answered
+            }
             Mail::Command(action, reply) => match self.answer(&action) {
                 Some(answer) => {
                     let _ = reply.send(answer);

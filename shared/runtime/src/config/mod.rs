@@ -11,7 +11,7 @@ mod sources;
 mod validate;
 
 pub use secret::Secret;
-pub use sections::{Admin, Log, Server, Shutdown, Simulator, Store};
+pub use sections::{Admin, Egress, Log, Server, Shutdown, Simulator, Store};
 pub use sources::Sources;
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -34,6 +34,8 @@ pub struct Config<Gateway, Worker> {
     pub admin: Admin,
     /// What is kept, and how.
     pub store: Store,
+    /// What callers may have fetched or called.
+    pub egress: Egress,
     /// How a stop goes.
     pub shutdown: Shutdown,
     /// What is logged, and how.

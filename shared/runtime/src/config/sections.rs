@@ -46,6 +46,22 @@ pub struct Store {
     pub sealing_key: Option<Secret>,
 }
 
+/// `[egress]`: what callers may have fetched or called.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// Whether `http://` is allowed besides `https://`.
+    pub allow_http: bool,
+    /// The ports that may be connected to.
+    pub ports: Vec<u16>,
+    /// Networks that are allowed besides the public ones.
+    pub networks: Vec<String>,
+    /// Internal names that are allowed.
+    pub internal_names: Vec<String>,
+    /// Names and addresses under which this deployment itself is reached.
+    pub own_hosts: Vec<String>,
+}
+
 /// `[shutdown]`: how a stop goes.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -37,6 +37,8 @@ impl World {
             account: Some(Account { phone: "15550100".to_owned(), ..Account::default() }),
             health: Health::OK,
             created_at: at,
+            device_name: None,
+            proxy: None,
         };
         store.create_instance(&instance, 10).await.unwrap();
         let fence = Fence { shard: Shard::of(instance.id, ShardCount::default()), epoch: Epoch(1) };
