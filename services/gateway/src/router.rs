@@ -65,6 +65,7 @@ fn instances() -> OpenApiRouter<App> {
         .routes(routes!(instances::transition::disconnect))
         .routes(routes!(instances::transition::restart))
         .routes(routes!(instances::transition::logout))
+        .routes(routes!(instances::proxy::check))
         .routes(routes!(pairing::start::handler, pairing::read::handler, pairing::cancel::handler))
         .routes(routes!(pairing::image::png))
         .routes(routes!(pairing::image::svg))

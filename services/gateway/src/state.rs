@@ -38,7 +38,7 @@ pub struct Ports {
     pub objects: Arc<dyn Objects>,
     /// How large files may be, and how long they are kept.
     pub limits: MediaLimits,
-    /// Judges the links that callers name.
+    /// Judges the addresses that callers name.
     pub egress: Guard,
     /// What signs links to files: the same in every gateway.
     pub link_key: LinkKey,

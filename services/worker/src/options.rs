@@ -10,6 +10,8 @@ use warren_domain::Network;
 pub struct Options {
     /// A name for this worker, unique in the cluster.
     pub name: String,
+    /// The name that phones show for the devices paired here, unless an instance has one of its own: 1 to 50 characters.
+    pub device_name: String,
     /// One-time pre-keys kept at WhatsApp, 5 to 812: as many strangers may write for the first time while the instance is
     /// away. More cost pairing time (15 microseconds of CPU each) and rows.
     pub pre_keys: usize,
@@ -91,6 +93,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             name: "worker".into(),
+            device_name: "Warren".into(),
             pre_keys: 100,
             connects_per_second: 20,
             connects_at_once: 64,
@@ -123,6 +126,11 @@ impl Options {
     pub fn validate(&self) -> Result<(), String> {
         let checks = [
             ((5..=812).contains(&self.pre_keys), "worker.pre_keys must be 5 to 812"),
+            (
+                (1..=50).contains(&self.device_name.trim().chars().count())
+                    && !self.device_name.chars().any(char::is_control),
+                "worker.device_name must have 1 to 50 characters",
+            ),
             (self.connects_per_second > 0, "worker.connects_per_second must be at least 1"),
             (self.connects_at_once > 0, "worker.connects_at_once must be at least 1"),
             (self.window > 0 && self.in_flight > 0, "worker.window and worker.in_flight must be at least 1"),

@@ -5,8 +5,10 @@ use crate::{
     outbound::queue::Fetcher, transport::Dialer,
 };
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use warren_domain::Result;
+
+const PROXY_CHECKS: usize = 16;
 
 /// One worker.
 pub(crate) struct Shared {
@@ -18,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) fetcher: Fetcher,
     pub(crate) media: MediaDesk,
+    /// Looks at proxies that may run at once.
+    pub(crate) proxy_checks: Arc<Semaphore>,
     /// Whether writes wait for the store, for more than a second: then every instance is degraded.
     pub(crate) store_slow: watch::Sender<bool>,
 }
@@ -38,6 +42,7 @@ impl Shared {
             admission,
             fetcher,
             media: MediaDesk::new(),
+            proxy_checks: Arc::new(Semaphore::new(PROXY_CHECKS)),
             store_slow: watch::Sender::new(false),
         }))
     }

@@ -1,6 +1,6 @@
 //! Instances: WhatsApp accounts linked to Warren.
 
-use crate::{InstanceId, Restriction, TenantId, Timestamp};
+use crate::{InstanceId, Restriction, TenantId, Timestamp, proxy::Proxy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -111,6 +111,10 @@ pub struct Instance {
     pub restriction: Option<Restriction>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// The name that phones show for it, from its next pairing on; `None` for the deployment's.
+    pub device_name: Option<String>,
+    /// The proxy through which it speaks to WhatsApp, from its next connection on; `None` for none.
+    pub proxy: Option<Proxy>,
 }
 
 /// Whether an instance that is online really works.

@@ -14,6 +14,7 @@ pub mod message;
 pub mod network;
 pub mod number;
 pub mod person;
+pub mod proxy;
 pub mod recipient;
 pub mod restriction;
 pub mod shard;

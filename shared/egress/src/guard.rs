@@ -18,6 +18,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub struct Guard {
     pub(crate) rules: Arc<Rules>,
     pub(crate) client: Client,
+    pub(crate) resolver: Arc<dyn Resolver>,
 }
 
 /// Why a guard cannot be made: the deployment's mistake.
@@ -56,8 +57,8 @@ impl Guard {
             return Err(SetupError::NoTlsProvider);
         }
         let rules = Arc::new(Rules::new(policy).ok_or(SetupError::Host)?);
-        let client = client(&rules, resolver).map_err(SetupError::Client)?;
-        Ok(Self { rules, client })
+        let client = client(&rules, Arc::clone(&resolver)).map_err(SetupError::Client)?;
+        Ok(Self { rules, client, resolver })
     }
 
     /// Judges a URL by its shape; no packet is sent, no name is looked up. [`fetch`](Self::fetch) and [`post`](Self::post)

@@ -26,6 +26,7 @@
 //! process from its internal networks by a network policy.
 
 mod address;
+mod connect;
 mod fetch;
 mod guard;
 mod headers;
@@ -36,6 +37,7 @@ mod resolver;
 mod rules;
 
 pub use address::allowed as address_allowed;
+pub use connect::ConnectError;
 pub use fetch::{Body, FetchError, Fetched};
 pub use guard::{Guard, SetupError};
 pub use headers::check as check_headers;

@@ -95,6 +95,24 @@ impl Rules {
         if address::allowed(address, &self.policy.networks) { Ok(()) } else { Err(Refused::Address) }
     }
 
+    /// Judges a host that a caller named without a URL: a name, or an address (IPv6 without brackets).
+    pub(crate) fn check_host(&self, written: &str) -> Result<(), Refused> {
+        match host(written).ok_or(Refused::Malformed)? {
+            Host::Domain(name) => self.check_name(&name),
+            Host::Ipv4(address) => self.check_address(IpAddr::V4(address)),
+            Host::Ipv6(address) => self.check_address(IpAddr::V6(address)),
+        }
+    }
+
+    /// The address that a host is, if it is no name.
+    pub(crate) fn literal(written: &str) -> Option<IpAddr> {
+        match host(written)? {
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(IpAddr::V4(address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(address)),
+        }
+    }
+
     fn judged(&self, mut url: Url) -> Result<CheckedUrl, Refused> {
         match url.scheme() {
             "https" => {}

@@ -46,6 +46,8 @@ pub enum Action {
     Deleted,
     /// What is measured right now.
     Health,
+    /// Connect to WhatsApp through the instance's proxy, and close again: does it work?
+    CheckProxy,
     /// Ask WhatsApp.
     Ask(Ask),
     /// Take a message out of the queue before it is handed to the wire: `Accepted` once it is committed as cancelled.
@@ -62,6 +64,8 @@ pub enum Reply {
     Pairing(Pairing),
     /// What is measured.
     Health(Measured),
+    /// What came of a look at the proxy.
+    Proxy(ProxyCheck),
     /// What came of an ask.
     Answer(Answer),
     /// It was not done, or nobody knows whether it was.
@@ -125,6 +129,15 @@ pub struct Measured {
     pub last_stanza_at: Option<Timestamp>,
     /// Round trip of the last ping, milliseconds.
     pub rtt_ms: Option<u32>,
+}
+
+/// What came of a connection through a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyCheck {
+    /// Why it does not work, stable and lower-case; `None`: it does.
+    pub reason: Option<String>,
+    /// How long it took, milliseconds.
+    pub took_ms: u32,
 }
 
 /// An event that is not stored.

@@ -142,6 +142,8 @@ async fn owners(store: &Sqlite, count: usize) -> Vec<Owner> {
             health: Health::OK,
             restriction: None,
             created_at: at,
+            device_name: None,
+            proxy: None,
         };
         store.create_instance(&instance, u32::MAX).await.unwrap();
         owners.push(Owner { store: store.clone(), tenant: tenant.id, instance: id });

@@ -12,6 +12,7 @@ use crate::transaction::Tx;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
+use warren_domain::proxy::Proxy;
 use warren_domain::{Error, ErrorKind, FailureReason, Instance, InstanceId, Result, Shard, TenantId};
 use warren_ports::ledger::{InstanceFilter, InstancePatch, Instances};
 
@@ -64,6 +65,20 @@ impl Instances for Sqlite {
                     )?
                     .execute(params![id.as_bytes(), tenant.as_bytes(), name])?;
             }
+            if let Some(device_name) = &patch.device_name {
+                tx.conn
+                    .prepare_cached(
+                        "UPDATE instances SET device_name = ?3 WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+                    )?
+                    .execute(params![id.as_bytes(), tenant.as_bytes(), device_name])?;
+            }
+            if let Some(proxy) = &patch.proxy {
+                tx.conn
+                    .prepare_cached(
+                        "UPDATE instances SET proxy = ?3 WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
+                    )?
+                    .execute(params![id.as_bytes(), tenant.as_bytes(), proxy.as_ref().map(Proxy::to_url)])?;
+            }
             if let Some(metadata) = &patch.metadata {
                 tx.conn
                     .prepare_cached(
@@ -106,7 +121,7 @@ impl Instances for Sqlite {
                     ", (SELECT last_active_at FROM instance_counters WHERE instance_id = instances.id)
                       FROM instances INDEXED BY instances_by_shard WHERE shard = ?1 AND deleted_at IS NULL"
                 ))?;
-                let rows = statement.query_map(params![shard.0], |row| Ok((row.get(17)?, rows::instance(row)?)))?;
+                let rows = statement.query_map(params![shard.0], |row| Ok((row.get(19)?, rows::instance(row)?)))?;
                 for row in rows {
                     found.push(row?);
                 }
@@ -176,7 +191,7 @@ fn insert(tx: &Tx<'_>, instance: &Instance) -> rusqlite::Result<()> {
         .prepare_cached(concat!(
             "INSERT INTO instances (",
             instance_columns!(),
-            ", shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+            ", shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
         ))?
         .execute(params![
             instance.id.as_bytes(),
@@ -196,6 +211,8 @@ fn insert(tx: &Tx<'_>, instance: &Instance) -> rusqlite::Result<()> {
             instance.health.rtt_ms,
             instance.created_at.as_millis(),
             maybe_json(instance.restriction.as_ref())?,
+            instance.device_name,
+            instance.proxy.as_ref().map(Proxy::to_url),
             Shard::of(instance.id, tx.shards).0,
         ])?;
     tx.conn

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use warren_domain::instance::Account;
 use warren_domain::message::{Outbound, Times};
+use warren_domain::proxy::Proxy;
 use warren_domain::{
     Delivery, Direction, Epoch, FailureReason, Health, HealthStatus, Instance, InstanceId, InstanceState, Message,
     MessageId, MessageStatus, Person, TenantId, Timestamp,
@@ -16,7 +17,7 @@ use warren_domain::{
 macro_rules! instance_columns {
     () => {
         "id, tenant_id, name, metadata, state, reason, since, phone, jid, lid, push_name, health_status, health_reason,
-         last_stanza_at, rtt_ms, created_at, restriction"
+         last_stanza_at, rtt_ms, created_at, restriction, device_name, proxy"
     };
 }
 
@@ -137,7 +138,14 @@ pub(crate) fn instance(row: &Row<'_>) -> Result<Instance> {
         health: Health { status, reason: row.get(12)?, last_stanza_at: maybe_time(row, 13)?, rtt_ms: row.get(14)? },
         created_at: time(row, 15)?,
         restriction: from_maybe_json(row, 16)?,
+        device_name: row.get(17)?,
+        proxy: proxy(row, 18)?,
     })
+}
+
+fn proxy(row: &Row<'_>, column: usize) -> Result<Option<Proxy>> {
+    let Some(url) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
+    Proxy::parse(url).map(Some).map_err(|_| corrupt(column, Type::Text))
 }
 
 /// A message from `message_columns!`.

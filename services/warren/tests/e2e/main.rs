@@ -25,6 +25,7 @@ mod media;
 mod mutations;
 mod pairing;
 mod pairing_code;
+mod proxy;
 mod queue;
 #[cfg(feature = "fault-injection")]
 mod recovery;

@@ -3,7 +3,12 @@
 //! Files stream both ways: the library reads and writes them in blocking tasks, a piece at a time. Such a transfer has no
 //! limit on its whole time but a generous one; what ends it is a host that stands still.
 
-use crate::Endpoint;
+mod proxied;
+
+use crate::{
+    Endpoint,
+    transport::{Route, tls},
+};
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use reqwest::{Body, Certificate, RequestBuilder, Response, Url, header::CONTENT_LENGTH};
@@ -17,6 +22,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
 };
+use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 use wacore::net::{HttpClient, HttpRequest, HttpResponse, StreamingHttpResponse, UploadBody};
 use warren_domain::{Error, Result, network::Network};
@@ -38,12 +44,16 @@ const PIECES: usize = 4;
 /// The domains of WhatsApp's site and media hosts.
 const WHATSAPP: [&str; 2] = ["whatsapp.com", "whatsapp.net"];
 
-/// Shared by all instances. Follows no redirects, reads no proxy settings from the environment, speaks https alone.
-#[derive(Debug, Clone)]
+/// Shared by all instances without a proxy. Follows no redirects, reads no proxy settings from the environment, speaks https
+/// alone.
+#[derive(Clone)]
 pub(crate) struct WebClient {
     http: reqwest::Client,
     /// Whether only WhatsApp's hosts are asked. A simulator names its own, and proves itself by its authority.
     whatsapp_only: bool,
+    tls: TlsConnector,
+    /// The one way of an instance that has a proxy.
+    route: Option<Route>,
 }
 
 impl WebClient {
@@ -65,7 +75,21 @@ impl WebClient {
             None => builder,
         };
         let http = builder.build().map_err(Error::internal)?;
-        Ok(Self { http, whatsapp_only: endpoint.network == Network::Whatsapp })
+        let tls = tls(endpoint.authority.as_deref())?;
+        Ok(Self { http, whatsapp_only: endpoint.network == Network::Whatsapp, tls, route: None })
+    }
+
+    /// For an instance with a proxy: nothing of it goes another way.
+    pub(crate) fn through(&self, route: &Route) -> Self {
+        Self { route: Some(route.clone()), ..self.clone() }
+    }
+
+    async fn send(&self, outgoing: RequestBuilder) -> anyhow::Result<Response> {
+        let request = outgoing.build()?;
+        match &self.route {
+            None => Ok(self.http.execute(request).await?),
+            Some(route) => proxied::send(route, &self.tls, request).await,
+        }
     }
 
     fn request(&self, request: &HttpRequest) -> anyhow::Result<RequestBuilder> {
@@ -101,7 +125,7 @@ impl HttpClient for WebClient {
         if let Some(body) = request.body {
             outgoing = outgoing.body(body);
         }
-        timeout(EXCHANGE, async { whole(outgoing.send().await?).await }).await?
+        timeout(EXCHANGE, async { whole(self.send(outgoing).await?).await }).await?
     }
 
     fn supports_streaming(&self) -> bool {
@@ -110,7 +134,7 @@ impl HttpClient for WebClient {
 
     fn execute_streaming(&self, request: HttpRequest) -> anyhow::Result<StreamingHttpResponse> {
         let runtime = Handle::try_current()?;
-        let answer = runtime.block_on(timeout(IDLE, self.request(&request)?.send()))??;
+        let answer = runtime.block_on(timeout(IDLE, self.send(self.request(&request)?)))??;
         let status_code = answer.status().as_u16();
         let body = Download { runtime, answer, piece: Bytes::new(), deadline: Instant::now() + LONGEST };
         Ok(StreamingHttpResponse { status_code, body: Box::new(body) })
@@ -132,7 +156,8 @@ impl HttpClient for WebClient {
         let stream = futures::stream::unfold(waiting, async |mut waiting| Some((waiting.recv().await?, waiting)));
         let outgoing =
             self.request(&request)?.header(CONTENT_LENGTH, content_length).body(Body::wrap_stream(Box::pin(stream)));
-        let answer = AbortOnDropHandle::new(runtime.spawn(async move { whole(outgoing.send().await?).await }));
+        let client = self.clone();
+        let answer = AbortOnDropHandle::new(runtime.spawn(async move { whole(client.send(outgoing).await?).await }));
         loop {
             let mut piece = Vec::with_capacity(PIECE);
             // An error of the source ends the upload here, and with it the request.

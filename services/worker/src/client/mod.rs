@@ -19,7 +19,7 @@ use crate::{
     session::{Poison, SessionParts, SessionStore},
     shared::Shared,
     tasks::ClientTasks,
-    transport::{GatedFactory, SendGate},
+    transport::{GatedFactory, Route, SendGate},
 };
 use inbound::Inbox;
 use recovery::Recovery;
@@ -29,7 +29,8 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{mpsc, watch};
-use warren_domain::{Error, InstanceId, Result, TenantId};
+use wacore::store::DevicePropsOverride;
+use warren_domain::{Error, InstanceId, Result, TenantId, proxy::Proxy};
 use whatsapp_rust::{Client, bot::Bot};
 
 /// How long a clean end may take: the library flushes commits, receipts and session state, 5 s each at most.
@@ -61,12 +62,15 @@ pub(crate) struct LinkParts {
     pub(crate) owner: Arc<Owner>,
     pub(crate) data_key: DataKey,
     pub(crate) device: Option<Vec<u8>>,
+    /// The name that the phone is to show; only a pairing tells it.
+    pub(crate) device_name: Option<String>,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl Link {
     /// Builds a client from the ledger and starts it: it connects at once.
     pub(crate) async fn start(shared: &Arc<Shared>, parts: LinkParts) -> Result<Self> {
-        let LinkParts { tenant, instance, owner, data_key, device } = parts;
+        let LinkParts { tenant, instance, owner, data_key, device, device_name, proxy } = parts;
         let tasks = ClientTasks::default();
         let gate = SendGate::new(owner.clone(), tenant, instance, shared.ports.ledger.clone(), shared.ports.clock.clone());
         let (lost_inbound, lost) = mpsc::channel(recovery::WAITING);
@@ -89,7 +93,9 @@ impl Link {
         let signals_of = Signals::new(events, recoveries, shared.metrics.signals_dropped.clone());
         let (received, files_received) = mpsc::channel(FILES);
         let inbox = Inbox::new(shared.clone(), store.clone(), received.clone());
-        let bot = build(shared, &gate, &store, &tasks, signals_of, inbox)
+        let route = proxy.map(|proxy| Route { guard: shared.ports.egress.clone(), proxy });
+        let connection = Connection { gate: gate.clone(), route, device_name };
+        let bot = build(shared, connection, &store, &tasks, signals_of, inbox)
             .await
             .map_err(|error| Error::internal(error.to_string()))?;
         let client = bot.client();
@@ -120,18 +126,30 @@ impl Link {
     }
 }
 
+/// How a client connects, and as what.
+struct Connection {
+    gate: Arc<SendGate>,
+    route: Option<Route>,
+    device_name: Option<String>,
+}
+
 async fn build(
     shared: &Arc<Shared>,
-    gate: &Arc<SendGate>,
+    connection: Connection,
     store: &Arc<SessionStore>,
     tasks: &ClientTasks,
     signals: Signals,
     inbox: Inbox,
 ) -> Result<Bot, whatsapp_rust::bot::BotBuilderError> {
+    let Connection { gate, route, device_name } = connection;
+    let web = match &route {
+        None => shared.web.clone(),
+        Some(route) => shared.web.through(route),
+    };
     let builder = Bot::builder()
         .with_backend_arc(store.clone())
-        .with_transport_factory(GatedFactory { gate: gate.clone(), dialer: shared.dialer.clone() })
-        .with_http_client(shared.web.clone())
+        .with_transport_factory(GatedFactory { gate, dialer: shared.dialer.clone(), route })
+        .with_http_client(web)
         .with_runtime(tasks.clone())
         .with_event_handler(signals)
         .with_inbound_durability_hook(inbox)
@@ -139,6 +157,10 @@ async fn build(
         .skip_history_sync();
     let builder = match shared.ports.endpoint.simulator_key() {
         Some(_) => builder.with_version(SIMULATED_VERSION),
+        None => builder,
+    };
+    let builder = match device_name {
+        Some(name) => builder.with_device_props(DevicePropsOverride::new().with_os(name)),
         None => builder,
     };
     builder.build().await

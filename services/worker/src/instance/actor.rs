@@ -70,6 +70,8 @@ pub(crate) struct Actor {
     not_before: Option<Instant>,
     kicks: VecDeque<Instant>,
     owned_since: Instant,
+    /// Whether what the edge may change of the instance could have changed since it was read.
+    settings_aged: bool,
 }
 
 impl Actor {
@@ -91,6 +93,7 @@ impl Actor {
             not_before: None,
             kicks: VecDeque::new(),
             owned_since: Instant::now(),
+            settings_aged: false,
         }
     }
 
@@ -180,6 +183,7 @@ impl Actor {
         }
         // The login's first fence. It also says that no write of an earlier client of ours is still on its way.
         self.commit(Op::Barrier).await?;
+        self.refresh_settings().await?;
         let data_key = self.data_key().await?;
         let device = self.take_loaded_device(&data_key);
         let parts = LinkParts {
@@ -188,9 +192,26 @@ impl Actor {
             owner: self.owner.clone(),
             data_key,
             device,
+            device_name: (self.intent == Intent::Pair).then(|| self.device_name()),
+            proxy: self.instance.proxy.clone(),
         };
         warren_runtime::fault::point("login.before");
         Link::start(&self.shared, parts).await
+    }
+
+    /// Reads what the edge may have changed. The first connection has what the shard has just loaded.
+    async fn refresh_settings(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.settings_aged, true)
+            && let Some(stored) = self.shared.ports.ledger.owned_instance(self.instance.id).await?
+        {
+            self.instance.device_name = stored.device_name;
+            self.instance.proxy = stored.proxy;
+        }
+        Ok(())
+    }
+
+    fn device_name(&self) -> String {
+        self.instance.device_name.clone().unwrap_or_else(|| self.shared.options.device_name.clone())
     }
 
     /// What follows the end of a connection.
@@ -216,6 +237,11 @@ impl Actor {
     async fn apply(&mut self, ending: &Ending) -> Result<ControlFlow<()>> {
         let connects = &self.shared.metrics.connects;
         connects.with_label_values(&[label(ending)]).inc();
+        if matches!(ending, Ending::ProxyFailed) && self.intent == Intent::Pair {
+            // Whoever pairs looks at it now, and can mend it.
+            self.end_pairing(PairingState::Failed, "proxy_failed").await?;
+            return Ok(ControlFlow::Continue(()));
+        }
         match policy(ending) {
             Policy::Now => self.not_before = None,
             Policy::Later(at_least) => {
@@ -315,5 +341,6 @@ fn label(ending: &Ending) -> &'static str {
         Ending::CodesExhausted => "codes_exhausted",
         Ending::PairingFailed => "pairing_failed",
         Ending::NoTypedCode(_) => "no_typed_code",
+        Ending::ProxyFailed => "proxy_failed",
     }
 }

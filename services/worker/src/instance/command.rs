@@ -17,6 +17,10 @@ impl Actor {
             Mail::Ring => ControlFlow::Continue(()),
             Mail::Stop => ControlFlow::Break(()),
             Mail::Command(Action::CancelMessage(message), reply) => self.cancel_at_rest(message, reply).await,
+            Mail::Command(Action::CheckProxy, reply) => {
+                self.check_proxy(reply);
+                ControlFlow::Continue(())
+            }
             Mail::Command(action, reply) => match self.answer(&action) {
                 Some(answer) => {
                     let _ = reply.send(answer);
@@ -92,7 +96,11 @@ impl Actor {
                 return Ok(ControlFlow::Break(()));
             }
             // Answered, or refused, before it comes here.
-            Action::PairingStatus | Action::Health | Action::Ask(_) | Action::CancelMessage(_) => {}
+            Action::PairingStatus
+            | Action::Health
+            | Action::CheckProxy
+            | Action::Ask(_)
+            | Action::CancelMessage(_) => {}
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -102,6 +110,10 @@ impl Actor {
         match mail {
             Mail::Ring => LiveMail::Ring,
             Mail::Stop => LiveMail::Stop,
+            Mail::Command(Action::CheckProxy, reply) => {
+                self.check_proxy(reply);
+                LiveMail::Answered
+            }
             Mail::Command(action, reply) => match self.answer(&action) {
                 Some(answer) => {
                     let _ = reply.send(answer);

@@ -6,6 +6,7 @@ mod ledger;
 mod live;
 mod pairing;
 mod policy;
+mod proxy;
 mod settle;
 
 pub(crate) use actor::{Actor, ActorParts};

@@ -31,6 +31,8 @@ pub(crate) enum Ending {
     PairingFailed,
     /// WhatsApp gives no code to type.
     NoTypedCode(&'static str),
+    /// The instance's proxy does not work.
+    ProxyFailed,
 }
 
 /// What to do.
@@ -58,6 +60,7 @@ pub(crate) enum Policy {
 pub(crate) const TEMPORARY_BAN: &str = "temporary_ban";
 
 const HOUR: Duration = Duration::from_secs(3_600);
+const PROXY_PAUSE: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The table. Codes: whatsapp-rust 0.7, `handle_stream_error` and `ConnectFailureReason`.
@@ -76,6 +79,7 @@ pub(crate) fn policy(ending: &Ending) -> Policy {
         Ending::CodesExhausted => Policy::NewCodes,
         Ending::PairingFailed => Policy::EndPairing("refused"),
         Ending::NoTypedCode(reason) => Policy::EndPairing(reason),
+        Ending::ProxyFailed => Policy::Later(PROXY_PAUSE),
     }
 }
 
@@ -137,6 +141,7 @@ mod tests {
             (Ending::Paired, Policy::Now),
             (Ending::CodesExhausted, Policy::NewCodes),
             (Ending::PairingFailed, Policy::EndPairing("refused")),
+            (Ending::ProxyFailed, Policy::Later(PROXY_PAUSE)),
             (Ending::NoTypedCode("code_limit"), Policy::EndPairing("code_limit")),
         ];
         for (ending, expected) in rows {

@@ -2,11 +2,12 @@
 
 use super::barrier::{Barrier, Captured};
 use super::dial::Dialer;
+use super::proxy::{ProxyError, Route};
 use crate::owner::Owner;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 use wacore::net::{Transport, TransportEvent, TransportFactory};
@@ -23,6 +24,7 @@ pub(crate) struct SendGate {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) barrier: Barrier,
     closed: AtomicBool,
+    proxy_failure: OnceLock<ProxyError>,
     transport: tokio::sync::Mutex<Option<Arc<dyn Transport>>>,
 }
 
@@ -55,6 +57,7 @@ impl SendGate {
             clock,
             barrier: Barrier::default(),
             closed: AtomicBool::new(false),
+            proxy_failure: OnceLock::new(),
             transport: tokio::sync::Mutex::new(None),
         })
     }
@@ -66,6 +69,11 @@ impl SendGate {
         if let Some(transport) = transport {
             transport.disconnect().await;
         }
+    }
+
+    /// Why the instance's proxy led nowhere, if that is why there was no connection.
+    pub(crate) fn proxy_failure(&self) -> Option<ProxyError> {
+        self.proxy_failure.get().copied()
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -144,6 +152,8 @@ impl Transport for GatedTransport {
 pub(crate) struct GatedFactory {
     pub(crate) gate: Arc<SendGate>,
     pub(crate) dialer: Arc<Dialer>,
+    /// The instance's proxy; with one there is no connection but through it.
+    pub(crate) route: Option<Route>,
 }
 
 #[async_trait]
@@ -152,7 +162,16 @@ impl TransportFactory for GatedFactory {
         &self,
     ) -> Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>), anyhow::Error> {
         self.gate.check()?;
-        let (inner, events) = self.dialer.dial().await?;
+        let dialled = match &self.route {
+            None => self.dialer.dial().await,
+            Some(route) => self.dialer.dial_through(route).await,
+        };
+        let (inner, events) = dialled.inspect_err(|error| {
+            if let Some(failure) = error.downcast_ref::<ProxyError>() {
+                // The first says why.
+                let _ = self.gate.proxy_failure.set(*failure);
+            }
+        })?;
         *self.gate.transport.lock().await = Some(inner.clone());
         if let Err(refusal) = self.gate.check() {
             self.gate.close().await;

@@ -3,7 +3,10 @@
 mod barrier;
 mod dial;
 mod gate;
+mod proxy;
+mod socket;
 
 pub(crate) use barrier::Armed;
-pub(crate) use dial::Dialer;
+pub(crate) use dial::{Dialer, tls};
 pub(crate) use gate::{GatedFactory, SendGate};
+pub(crate) use proxy::{ProxyError, Route};

@@ -24,6 +24,7 @@ use serde_json::Map;
 use warren_domain::event::{Event, NewEvent};
 use warren_domain::instance::Account;
 use warren_domain::message::{Content, Outbound, Text, Times};
+use warren_domain::proxy::Proxy;
 use warren_domain::tenant::Limits;
 use warren_domain::{
     Delivery, Direction, Epoch, Fence, Health, Instance, InstanceId, InstanceState, Message, MessageId, MessageStatus,
@@ -72,6 +73,8 @@ pub(crate) fn instance(tenant: TenantId) -> Instance {
         health: Health::OK,
         restriction: None,
         created_at: at(0),
+        device_name: Some("Kasir".to_owned()),
+        proxy: Proxy::parse("socks5://user:secret@proxy.example.com:1080").ok(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use warren_domain::{Instance, InstanceId, InstanceState, Result, Shard, TenantId};
+use warren_domain::{Instance, InstanceId, InstanceState, Result, Shard, TenantId, proxy::Proxy};
 
 /// What a list of instances is narrowed to; every part that is set must hold.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,10 @@ pub struct InstancePatch {
     pub name: Option<Option<String>>,
     /// New metadata, as a whole.
     pub metadata: Option<Map<String, Value>>,
+    /// A new name for phones to show, or the deployment's.
+    pub device_name: Option<Option<String>>,
+    /// A new proxy, or none.
+    pub proxy: Option<Option<Proxy>>,
 }
 
 /// Instances.

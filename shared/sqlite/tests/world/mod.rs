@@ -38,6 +38,8 @@ impl World {
             health: Health::OK,
             restriction: None,
             created_at: at,
+            device_name: None,
+            proxy: None,
         };
         store.create_instance(&instance, 10).await.unwrap();
         let fence = Fence { shard: Shard::of(instance.id, ShardCount::default()), epoch: Epoch(1) };

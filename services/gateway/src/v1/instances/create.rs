@@ -1,4 +1,4 @@
-//! `POST /v1/instances` `{name?, metadata?}` -> 201 with the instance, `created`; 429 `instance_limit` at the tenant's limit.
+//! `POST /v1/instances` `{name?, metadata?, device_name?, proxy?}` -> 201 with the instance, `created`; 429 `instance_limit` at the tenant's limit.
 
 use crate::{
     auth::Writer,
@@ -7,15 +7,18 @@ use crate::{
     openapi::Problems,
     problem::{Problem, Result},
     state::App,
-    v1::instances::View,
+    v1::instances::{
+        View,
+        proxy::{Setting, check_device_name},
+    },
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use warren_domain::{Health, Instance, InstanceId, InstanceState, MessageId, TenantId};
+use warren_domain::{Health, Instance, InstanceId, InstanceState, MessageId, TenantId, proxy::Proxy};
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewInstance, examples(json!({"name": "Support", "metadata": {"branch": "north"}})))]
 pub(crate) struct Body {
@@ -26,6 +29,8 @@ pub(crate) struct Body {
     #[serde(default)]
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
+    device_name: Option<String>,
+    proxy: Option<Setting>,
 }
 
 /// Create an instance.
@@ -44,11 +49,15 @@ pub(crate) async fn handler(State(app): State<App>, caller: Writer, request: Mut
         check_name("name", name)?;
     }
     check_metadata(&request.body.metadata)?;
+    if let Some(name) = &request.body.device_name {
+        check_device_name(name)?;
+    }
+    let proxy = request.body.proxy.as_ref().map(|proxy| proxy.read(&app)).transpose()?;
     let (gateway, tenant) = (app.clone(), caller.tenant);
-    request.once(&app, tenant, Repeat::MakesAnother, move |body, id| create(gateway, tenant, body, id)).await
+    request.once(&app, tenant, Repeat::MakesAnother, move |body, id| create(gateway, tenant, body, proxy, id)).await
 }
 
-async fn create(app: App, tenant: TenantId, body: Body, id: MessageId) -> Result<Answer> {
+async fn create(app: App, tenant: TenantId, body: Body, proxy: Option<Proxy>, id: MessageId) -> Result<Answer> {
     let now = app.now();
     let instance = Instance {
         id: InstanceId::from_bytes(*id.as_bytes()),
@@ -62,6 +71,8 @@ async fn create(app: App, tenant: TenantId, body: Body, id: MessageId) -> Result
         health: Health::OK,
         restriction: None,
         created_at: now,
+        device_name: body.device_name,
+        proxy,
     };
     let limits = app.ledger.tenant(tenant).await?.ok_or_else(Problem::not_found)?.limits;
     app.ledger.create_instance(&instance, limits.instances.unwrap_or(app.options.instance_limit)).await?;

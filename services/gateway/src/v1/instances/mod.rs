@@ -3,10 +3,12 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod list;
+pub(crate) mod proxy;
 pub(crate) mod read;
 pub(crate) mod transition;
 pub(crate) mod update;
 
+use proxy::ProxyView;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -52,6 +54,10 @@ pub(crate) struct View {
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     created_at: Timestamp,
+    /// The name that phones show for it, from its next pairing on; `null` for the deployment's.
+    device_name: Option<String>,
+    /// The proxy through which it speaks to WhatsApp, without its credentials.
+    proxy: Option<ProxyView>,
 }
 
 impl From<Instance> for View {
@@ -72,6 +78,8 @@ impl From<Instance> for View {
             restriction: instance.restriction,
             metadata: instance.metadata,
             created_at: instance.created_at,
+            device_name: instance.device_name,
+            proxy: instance.proxy.as_ref().map(ProxyView::from),
         }
     }
 }

@@ -66,7 +66,8 @@ impl Live<'_> {
                 }
             }
         }
-        LiveEnd::Ended(if self.paired { Ending::Paired } else { Ending::Closed })
+        let closed = if self.link.gate.proxy_failure().is_some() { Ending::ProxyFailed } else { Ending::Closed };
+        LiveEnd::Ended(if self.paired { Ending::Paired } else { closed })
     }
 
     /// What a connection that is over had still to say: nothing is done about it, but acks and receipts are kept.
