@@ -13,6 +13,7 @@ pub(crate) use http::WebClient;
 pub(crate) use signals::{ContactChange, ContactSignal, LogoutCause, ReceiptSignal, Sign, Signal};
 
 use crate::{
+    MediaFetch,
     media::Files,
     owner::Owner,
     sealing::DataKey,
@@ -101,7 +102,9 @@ impl Link {
         let client = bot.client();
         let inbox = Inbox::new(shared.clone(), store.clone(), received);
         let files = Files::new(shared, client.clone(), store.clone(), tasks.clone());
-        tasks.run(files.clone().fetch_received(files_received));
+        if shared.options.media_fetch == MediaFetch::OnReceipt {
+            tasks.run(files.clone().fetch_received(files_received));
+        }
         tasks.run(Recovery { client: Arc::downgrade(&client), inbox, lost, recovered }.run());
         // One socket a client: reconnecting is ours to decide.
         client.enable_auto_reconnect.store(false, Ordering::SeqCst);

@@ -181,11 +181,11 @@ impl Files {
         let _own = self.fetches.acquire().await.map_err(|_| Trouble::Lost)?;
         let _all = self.shared.media.fetches.acquire().await.map_err(|_| Trouble::Lost)?;
         if let Some(link) = &media.link {
-            return Ok((wanted.message, self.from_link(media, link, wanted).await));
+            return Ok((wanted.message, self.follow(media, link, wanted).await));
         }
         let sealed = media.source.as_deref().ok_or(Trouble::Message(FailureReason::Media))?;
         let source = self.store.open_source(media.id, sealed).map_err(|_| Trouble::Message(FailureReason::Media))?;
-        Ok((Some(source.message), self.from_whatsapp(media, &source).await))
+        Ok((Some(source.message), self.download(media, &source).await))
     }
 
     async fn conclude(&self, id: MediaId, message: Option<MessageId>, outcome: MediaOutcome) -> Fetched {
@@ -209,16 +209,16 @@ impl Files {
         used.is_ok_and(|used| used.saturating_add(media.size.unwrap_or_default()) <= self.shared.ports.limits.storage_bytes)
     }
 
-    async fn from_whatsapp(&self, media: &Media, source: &Source) -> Result<Kept, Miss> {
+    async fn download(&self, media: &Media, source: &Source) -> Result<Kept, Miss> {
         let limit = self.shared.ports.limits.bytes(source.kind);
         if media.size.is_some_and(|size| size > limit) {
             return Err(Miss::Final(MediaFailure::TooLarge));
         }
         let mut attempt = 0;
         loop {
-            let fetched = match self.from_any_host(media, source, limit).await {
+            let fetched = match self.ask_hosts(media, source, limit).await {
                 Err(Miss::Gone) => match self.ask_the_phone(source).await {
-                    Some(path) => self.from_any_host(media, &Source { path, ..source.clone() }, limit).await,
+                    Some(path) => self.ask_hosts(media, &Source { path, ..source.clone() }, limit).await,
                     None => Err(Miss::Gone),
                 },
                 fetched => fetched,
@@ -232,13 +232,13 @@ impl Files {
     }
 
     /// Asks the hosts that WhatsApp names, in their order; with a fresh token once, where it may be that.
-    async fn from_any_host(&self, media: &Media, source: &Source, limit: u64) -> Result<Kept, Miss> {
+    async fn ask_hosts(&self, media: &Media, source: &Source, limit: u64) -> Result<Kept, Miss> {
         let mut missed = Miss::Away;
         for fresh in [false, true] {
             let named = self.client.refresh_media_conn(fresh).await.map_err(|_| Miss::Away)?;
             for host in named.hosts {
                 let route = MediaRoute::authenticated(vec![MediaHost::new(host.hostname)], named.auth.clone());
-                match self.from_host(media, source, &route, limit).await {
+                match self.ask_host(media, source, &route, limit).await {
                     Ok(fetched) => return Ok(fetched),
                     Err(miss) => missed = miss,
                 }
@@ -253,7 +253,7 @@ impl Files {
         Err(missed)
     }
 
-    async fn from_host(&self, media: &Media, source: &Source, route: &MediaRoute, limit: u64) -> Result<Kept, Miss> {
+    async fn ask_host(&self, media: &Media, source: &Source, route: &MediaRoute, limit: u64) -> Result<Kept, Miss> {
         let params = DownloadParams::encrypted(
             source.path.as_str(),
             &source.key,

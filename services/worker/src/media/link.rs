@@ -16,7 +16,7 @@ use warren_egress::{Body, FetchError, Limits};
 
 impl Files {
     /// Fetches the file behind a link.
-    pub(super) async fn from_link(&self, media: &Media, link: &str, wanted: Wanted) -> Result<Kept, Miss> {
+    pub(super) async fn follow(&self, media: &Media, link: &str, wanted: Wanted) -> Result<Kept, Miss> {
         let limits = &self.shared.ports.limits;
         let most = wanted.kind.map_or_else(|| limits.most_bytes(), |kind| limits.bytes(kind));
         let most = Limits { bytes: most, ..Limits::UNLIMITED };

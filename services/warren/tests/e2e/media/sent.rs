@@ -111,6 +111,45 @@ async fn killed_at_media_uploaded() {
     assert_eq!(stats["media_uploads"], 1, "{stats}");
 }
 
+/// To WhatsApp and from there, through encryption and decryption.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_passes_in_flat_memory() {
+    const SIZE: usize = 24 * 1024 * 1024;
+    let desk = Desk::open().await;
+    // What the first of anything costs is no growth.
+    let small = desk.upload("a.pdf", "application/pdf", &file("document", 2_000_000)).await;
+    desk.seen(&desk.send(&desk.person.phone, "document", json!({"id": small["id"]})).await).await;
+    let bytes = file("document", SIZE);
+    let media = desk.upload("b.pdf", "application/pdf", &bytes).await;
+    let mut most = 0;
+    let before = desk.stage.warren.memory().unwrap();
+    let message = desk.send(&desk.person.phone, "document", json!({"id": media["id"]})).await;
+    eventually("it is sent", 2 * PATIENCE, async || {
+        most = most.max(desk.stage.warren.memory()?);
+        let sent = desk.stage.api.message(message["id"].as_str().unwrap()).await?.status != "queued";
+        Ok(sent.then_some(()))
+    })
+    .await
+    .unwrap();
+    assert!(most < before + SIZE as u64 / 2, "memory grew from {before} to {most}");
+    assert_eq!(desk.seen(&message).await["media"]["sha256"], sha256(&bytes));
+
+    let (id, _) = desk.hears(json!({"kind": "document", "media": {"size": SIZE}})).await;
+    let event = desk.event("message.received", |event| event.text("/whatsapp_id") == id).await;
+    let media = event.text("/document/id").to_owned();
+    let mut most = 0;
+    let before = desk.stage.warren.memory().unwrap();
+    let fetched = desk.stage.api.get(&format!("/v1/media/{media}"));
+    let watched = eventually("it is here", 2 * PATIENCE, async || {
+        most = most.max(desk.stage.warren.memory()?);
+        Ok((desk.info(&media).await["state"] == "ready").then_some(()))
+    });
+    let (fetched, watched) = tokio::join!(fetched, watched);
+    watched.unwrap();
+    assert!(most < before + SIZE as u64 / 2, "memory grew from {before} to {most}");
+    assert_eq!(fetched.unwrap().status, 200);
+}
+
 /// A stop does not wait for a file, and loses neither the file nor its message.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_while_a_file_waits_keeps_its_message() {
