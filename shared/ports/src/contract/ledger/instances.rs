@@ -110,10 +110,10 @@ pub async fn a_patch_changes_what_it_names(subject: impl Subject) {
     let world = World::new(subject.ledger()).await;
     let (ledger, tenant, id) = (world.ledger, world.tenant, world.instance);
     let mut expected = ledger.instance(tenant, id).await.unwrap().unwrap();
-    let patch = InstancePatch { name: None, metadata: Some(object(json!({"a": "b"}))) };
+    let patch = InstancePatch { metadata: Some(object(json!({"a": "b"}))), ..InstancePatch::default() };
     expected.metadata = object(json!({"a": "b"}));
     assert_eq!(ledger.update_instance(tenant, id, patch).await.unwrap(), Some(expected.clone()));
-    let patch = InstancePatch { name: Some(None), metadata: None };
+    let patch = InstancePatch { name: Some(None), ..InstancePatch::default() };
     expected.name = None;
     assert_eq!(ledger.update_instance(tenant, id, patch).await.unwrap(), Some(expected.clone()));
     assert_eq!(ledger.instance(tenant, id).await.unwrap(), Some(expected));
