@@ -202,6 +202,9 @@ fn complete_operation(method: &str, operation: &mut Value, schemas: &Value) {
         if status.starts_with(['4', '5']) && response.get("content").is_none() {
             put(response, &["content"], json!({"application/problem+json": {"schema": {"$ref": PROBLEM}}}));
         }
+        if at(response, "/description").as_str().is_none_or(str::is_empty) {
+            put(response, &["description"], "The answer.".into());
+        }
         put(response, &["headers", "X-Request-Id"], header("RequestId"));
         if !is_reading {
             put(response, &["headers", "Idempotent-Replayed"], header("Replayed"));
