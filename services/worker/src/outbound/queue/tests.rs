@@ -34,7 +34,7 @@ fn row(order: i64, chat: &str) -> Outbound {
         backfilled: false,
         times: Times { created: at(order), ..Times::default() },
     };
-    Outbound { message, order, secret: [0; 32], attempt: 0, handed_epoch: None, stanza: None }
+    Outbound { message, order, secret: [0; 32], attempt: 0, handed_epoch: None, stanza: None, upload: None }
 }
 
 fn scheduled(order: i64, chat: &str, send_at: i64) -> Outbound {
