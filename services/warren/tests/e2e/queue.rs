@@ -4,7 +4,7 @@
 use crate::{binary, stage};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use warren_domain::Timestamp;
 use warren_testkit::{Answer, Draft, PATIENCE, Paired, Person, Stage, eventually};
 
