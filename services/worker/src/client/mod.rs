@@ -94,7 +94,7 @@ impl Link {
             .map_err(|error| Error::internal(error.to_string()))?;
         let client = bot.client();
         let inbox = Inbox::new(shared.clone(), store.clone(), received);
-        let files = Files::new(shared, client.clone(), store.clone(), tasks.clone());
+        let files = Files::new(shared, client.clone(), store.clone(), tasks.clone(), shared.web.clone());
         if shared.options.media_fetch == MediaFetch::OnReceipt {
             tasks.run(files.clone().fetch_received(files_received));
         }

@@ -9,7 +9,7 @@ mod upload;
 pub(crate) use fetch::{Fetched, Source, Wanted, is_path};
 pub(crate) use upload::Prepared;
 
-use crate::{session::SessionStore, shared::Shared, tasks::ClientTasks};
+use crate::{client::WebClient, session::SessionStore, shared::Shared, tasks::ClientTasks};
 use moka::future::Cache;
 use std::{
     collections::HashMap,
@@ -67,6 +67,8 @@ pub(crate) struct Files {
     client: Arc<Client>,
     store: Arc<SessionStore>,
     tasks: ClientTasks,
+    /// The instance's own way to the media hosts.
+    web: WebClient,
     uploads: Semaphore,
     fetches: Semaphore,
     fetching: Mutex<HashMap<MediaId, watch::Receiver<Option<Fetched>>>>,
@@ -92,6 +94,7 @@ impl Files {
             client,
             store,
             tasks,
+            web,
             uploads: Semaphore::new(UPLOADS),
             fetches: Semaphore::new(FETCHES),
             fetching: Mutex::default(),
