@@ -88,7 +88,13 @@ enum Trouble {
 }
 
 impl Files {
-    pub(crate) fn new(shared: &Arc<Shared>, client: Arc<Client>, store: Arc<SessionStore>, tasks: ClientTasks) -> Arc<Self> {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        client: Arc<Client>,
+        store: Arc<SessionStore>,
+        tasks: ClientTasks,
+        web: WebClient,
+    ) -> Arc<Self> {
         Arc::new(Self {
             shared: shared.clone(),
             client,
