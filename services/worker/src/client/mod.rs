@@ -95,13 +95,14 @@ impl Link {
         let (received, files_received) = mpsc::channel(FILES);
         let inbox = Inbox::new(shared.clone(), store.clone(), received.clone());
         let route = proxy.map(|proxy| Route { guard: shared.ports.egress.clone(), proxy });
-        let connection = Connection { gate: gate.clone(), route, device_name };
+        let web = route.as_ref().map_or_else(|| shared.web.clone(), |route| shared.web.through(route));
+        let connection = Connection { gate: gate.clone(), route, device_name, web: web.clone() };
         let bot = build(shared, connection, &store, &tasks, signals_of, inbox)
             .await
             .map_err(|error| Error::internal(error.to_string()))?;
         let client = bot.client();
         let inbox = Inbox::new(shared.clone(), store.clone(), received);
-        let files = Files::new(shared, client.clone(), store.clone(), tasks.clone());
+        let files = Files::new(shared, client.clone(), store.clone(), tasks.clone(), web);
         if shared.options.media_fetch == MediaFetch::OnReceipt {
             tasks.run(files.clone().fetch_received(files_received));
         }
@@ -134,6 +135,7 @@ struct Connection {
     gate: Arc<SendGate>,
     route: Option<Route>,
     device_name: Option<String>,
+    web: WebClient,
 }
 
 async fn build(
@@ -144,11 +146,7 @@ async fn build(
     signals: Signals,
     inbox: Inbox,
 ) -> Result<Bot, whatsapp_rust::bot::BotBuilderError> {
-    let Connection { gate, route, device_name } = connection;
-    let web = match &route {
-        None => shared.web.clone(),
-        Some(route) => shared.web.through(route),
-    };
+    let Connection { gate, route, device_name, web } = connection;
     let builder = Bot::builder()
         .with_backend_arc(store.clone())
         .with_transport_factory(GatedFactory { gate, dialer: shared.dialer.clone(), route })

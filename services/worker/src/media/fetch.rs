@@ -265,14 +265,8 @@ impl Files {
         let requests = DownloadUtils::prepare_download_requests(&params, route).map_err(|_| Miss::Away)?;
         let url = requests.into_iter().next().ok_or(Miss::Away)?.url;
         let (pieces, arriving) = mpsc::channel(PIECES);
-        let download = Download {
-            web: self.shared.web.clone(),
-            url,
-            source: source.clone(),
-            limit,
-            size: media.size,
-            sha256: media.sha256,
-        };
+        let download =
+            Download { web: self.web.clone(), url, source: source.clone(), limit, size: media.size, sha256: media.sha256 };
         let stored = self.shared.ports.objects.put(self.object(media.id), until_end(arriving));
         let (stored, downloaded) = tokio::join!(stored, tokio::task::spawn_blocking(move || download.run(pieces)));
         let fetched = downloaded.map_err(|_| Miss::Away)?;

@@ -9,7 +9,7 @@ mod upload;
 pub(crate) use fetch::{Fetched, Source, Wanted, is_path};
 pub(crate) use upload::Prepared;
 
-use crate::{session::SessionStore, shared::Shared, tasks::ClientTasks};
+use crate::{client::WebClient, session::SessionStore, shared::Shared, tasks::ClientTasks};
 use moka::future::Cache;
 use std::{
     collections::HashMap,
@@ -67,6 +67,8 @@ pub(crate) struct Files {
     client: Arc<Client>,
     store: Arc<SessionStore>,
     tasks: ClientTasks,
+    /// The instance's own way to the media hosts.
+    web: WebClient,
     uploads: Semaphore,
     fetches: Semaphore,
     fetching: Mutex<HashMap<MediaId, watch::Receiver<Option<Fetched>>>>,
@@ -86,12 +88,19 @@ enum Trouble {
 }
 
 impl Files {
-    pub(crate) fn new(shared: &Arc<Shared>, client: Arc<Client>, store: Arc<SessionStore>, tasks: ClientTasks) -> Arc<Self> {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        client: Arc<Client>,
+        store: Arc<SessionStore>,
+        tasks: ClientTasks,
+        web: WebClient,
+    ) -> Arc<Self> {
         Arc::new(Self {
             shared: shared.clone(),
             client,
             store,
             tasks,
+            web,
             uploads: Semaphore::new(UPLOADS),
             fetches: Semaphore::new(FETCHES),
             fetching: Mutex::default(),

@@ -139,7 +139,8 @@ async fn a_large_file_passes_in_flat_memory() {
     let media = event.text("/document/id").to_owned();
     let mut most = 0;
     let before = desk.stage.warren.memory().unwrap();
-    let fetched = desk.stage.api.get(&format!("/v1/media/{media}"));
+    let path = format!("/v1/media/{media}");
+    let fetched = desk.stage.api.get(&path);
     let watched = eventually("it is here", 2 * PATIENCE, async || {
         most = most.max(desk.stage.warren.memory()?);
         Ok((desk.info(&media).await["state"] == "ready").then_some(()))
