@@ -3,7 +3,9 @@
 use crate::group::GroupUpdate;
 use crate::media::{MediaOutcome, MediaState};
 use crate::message::{Content, Message, MessageStatus};
-use crate::{FailureReason, Health, InstanceId, InstanceState, MediaId, MessageId, Person, Restriction, TenantId, Timestamp};
+use crate::{
+    FailureReason, Health, InstanceId, InstanceState, MediaId, MessageId, Person, Restriction, TenantId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::{fmt, str::FromStr};

@@ -96,11 +96,7 @@ impl Actor {
                 return Ok(ControlFlow::Break(()));
             }
             // Answered, or refused, before it comes here.
-            Action::PairingStatus
-            | Action::Health
-            | Action::CheckProxy
-            | Action::Ask(_)
-            | Action::CancelMessage(_) => {}
+            Action::PairingStatus | Action::Health | Action::CheckProxy | Action::Ask(_) | Action::CancelMessage(_) => {}
         }
         Ok(ControlFlow::Continue(()))
     }

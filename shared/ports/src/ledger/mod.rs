@@ -33,8 +33,5 @@ pub trait EdgeLedger: Tenants + Instances + Messages + MediaFiles + Events + Ide
 impl<T: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers> EdgeLedger for T {}
 
 /// What the owner of shards (worker) may do with the ledger.
-pub trait OwnerLedger:
-    Instances + Messages + MediaFiles + Sessions + Ownership + Committer + Maintenance + Numbers
-{
-}
+pub trait OwnerLedger: Instances + Messages + MediaFiles + Sessions + Ownership + Committer + Maintenance + Numbers {}
 impl<T: Instances + Messages + MediaFiles + Sessions + Ownership + Committer + Maintenance + Numbers> OwnerLedger for T {}

@@ -2,9 +2,9 @@
 
 use super::{changed, refused};
 use crate::counters::{self, Subject, Tracked};
-use crate::{media, queue};
 use crate::rows::{delivery_number, json, maybe_json, millis, object};
 use crate::transaction::Tx;
+use crate::{media, queue};
 use rusqlite::{OptionalExtension, Result, params};
 use warren_domain::event::{NewEvent, StatusChange};
 use warren_domain::media::Media;

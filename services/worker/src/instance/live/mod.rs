@@ -193,11 +193,8 @@ impl<'a> Live<'a> {
             LiveMail::Answered => {}
             LiveMail::Ring => self.fetch_wanted = true,
             LiveMail::Ask(ask, reply) if self.online && self.closing.is_none() => {
-                let asker = Asker {
-                    client: self.link.client.clone(),
-                    numbers: self.numbers(),
-                    files: self.link.files.clone(),
-                };
+                let asker =
+                    Asker { client: self.link.client.clone(), numbers: self.numbers(), files: self.link.files.clone() };
                 self.asks.begin(asker, ask, reply);
             }
             LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
