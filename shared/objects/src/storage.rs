@@ -210,6 +210,10 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object_store::memory::InMemory;
+
+    // A store that answers with streams, as object storage does; parts smaller than what is written.
+    warren_ports::objects_contract!(async { ObjectStorage::new(Arc::new(InMemory::new()), 1024 * 1024) });
 
     #[test]
     fn a_full_disk_is_told_apart() {

@@ -112,6 +112,9 @@ fn is_plausible(declared: &str, found: Option<&str>, head: &[u8]) -> bool {
         ("application", "text") => found == "text/xml" || found == "text/x-shellscript" && declared.contains("sh"),
         ("image", "text") => declared == "image/svg+xml" && found == "text/xml",
         ("application", "application") => is_same_application(declared, &found),
+        // What has two names.
+        ("font", "application") => found.starts_with("application/font"),
+        ("text", "application") => declared == "text/rtf" && found == "application/rtf",
         _ => false,
     }
 }
@@ -136,7 +139,10 @@ fn is_same_application(declared: &str, found: &str) -> bool {
             "application/x-msdownload" | "application/x-dosexec" | "application/x-sharedlib" | "application/x-elf"
         )
     };
-    declared == found || !is_telling(declared) && (!is_telling(found) || is_program(declared))
+    // Illustrator's files are PDFs, under the name of what they were before.
+    let is_drawing = found == "application/pdf" && matches!(declared, "application/postscript" | "application/illustrator");
+    let is_open = !is_telling(declared) && (!is_telling(found) || is_program(declared));
+    declared == found || is_drawing || is_open
 }
 
 /// The pictures whose size is read. A PSD or a camera's raw file is a document to everybody.
@@ -241,6 +247,9 @@ mod tests {
         }
         assert_eq!(of(b"%PDF-1.7", "image/png", MediaKind::Document), Err(MediaFailure::TypeMismatch));
         assert_eq!(of(&program, "application/zip", MediaKind::Document), Err(MediaFailure::TypeMismatch));
+        assert!(of(b"%PDF-1.7", "application/postscript", MediaKind::Document).is_ok());
+        assert!(of(b"{\\rtf1 x}", "text/rtf", MediaKind::Document).is_ok());
+        assert!(of(b"\0\x01\0\0\0rest", "font/ttf", MediaKind::Document).is_ok());
         assert_eq!(of(b"a\0b", "text/plain", MediaKind::Document), Err(MediaFailure::TypeMismatch));
     }
 
