@@ -114,7 +114,9 @@ async fn killed_at_media_uploaded() {
 /// To WhatsApp and from there, through encryption and decryption.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_passes_in_flat_memory() {
-    const SIZE: usize = 24 * 1024 * 1024;
+    const SIZE: usize = 64 * 1024 * 1024;
+    /// How much memory may grow while it passes, whatever its size.
+    const GROWTH: u64 = 30 * 1024 * 1024;
     let desk = Desk::open().await;
     // What the first of anything costs is no growth.
     let small = desk.upload("a.pdf", "application/pdf", &file("document", 2_000_000)).await;
@@ -131,7 +133,7 @@ async fn a_large_file_passes_in_flat_memory() {
     })
     .await
     .unwrap();
-    assert!(most < before + SIZE as u64 / 2, "memory grew from {before} to {most}");
+    assert!(most < before + GROWTH, "memory grew from {before} to {most}");
     assert_eq!(desk.seen(&message).await["media"]["sha256"], sha256(&bytes));
 
     let (id, _) = desk.hears(json!({"kind": "document", "media": {"size": SIZE}})).await;
@@ -147,7 +149,7 @@ async fn a_large_file_passes_in_flat_memory() {
     });
     let (fetched, watched) = tokio::join!(fetched, watched);
     watched.unwrap();
-    assert!(most < before + SIZE as u64 / 2, "memory grew from {before} to {most}");
+    assert!(most < before + GROWTH, "memory grew from {before} to {most}");
     assert_eq!(fetched.unwrap().status, 200);
 }
 
