@@ -1,7 +1,7 @@
 //! What `/openapi.json` says is true: every example of a request is sent to the running binary, and what comes back is what
 //! the document says, by status, type and schema.
 
-use crate::stage;
+use crate::{binary, stage};
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
 };
-use warren_testkit::{Answer, Api, Draft, PATIENCE, Paired, Stage, eventually};
+use warren_testkit::{Answer, Api, Draft, Options, PATIENCE, Paired, Stage, eventually};
 
 /// Whom the examples write to, and who writes in them.
 const PERSON: &str = "628123456789";
@@ -145,7 +145,9 @@ struct Scene {
 
 impl Scene {
     async fn begin() -> Self {
-        let stage = stage().await;
+        // A proxy may be on this machine.
+        let local = |options: Options| options.env("WARREN_EGRESS__NETWORKS", r#"["127.0.0.0/8"]"#);
+        let stage = Stage::start_with(binary(), local).await.unwrap();
         let document = document(&stage.api).await;
         stage.simulator.person(json!({"phone": PERSON})).await.unwrap();
         let picture = json!({"about": "hello", "picture": "/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="});
@@ -201,6 +203,11 @@ impl Scene {
     }
 
     async fn instance(&self, operation: &Operation<'_>) -> String {
+        if operation.id() == "checkProxy" {
+            let proxied = json!({"proxy": {"url": "http://127.0.0.1:1"}});
+            let made = self.stage.api.post("/v1/instances", &proxied).await.unwrap();
+            return made.body["id"].as_str().unwrap().to_owned();
+        }
         if DISTURBING.contains(&operation.id()) {
             return self.stage.pair("spare").await.unwrap().id;
         }
