@@ -1,5 +1,6 @@
 //! Messages that carry files: what one side sends, the other side has, byte for byte.
 
+mod group;
 mod links;
 mod received;
 mod sent;
