@@ -1,6 +1,7 @@
 //! An instance's proxy: everything goes through it, or nowhere.
 
 use crate::main_path::is_sent;
+use crate::media::upload;
 use crate::{binary, stage};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -181,6 +182,38 @@ async fn an_instance_pairs_and_sends_through_its_proxy() {
         for text in [made.text, shown.text, stage.warren.last_lines(1_000)] {
             assert!(!text.contains("canary") && !text.contains(USER), "{text}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_go_through_the_proxy_both_ways() {
+    let stage = open_stage().await;
+    let person = stage.simulator.person(json!({})).await.unwrap();
+    for scheme in ["http", "socks5"] {
+        let proxy = Proxy::start().await;
+        let made = stage.api.post("/v1/instances", &json!({"proxy": {"url": proxy.url(scheme)}})).await.unwrap();
+        let id = made.body["id"].as_str().unwrap().to_owned();
+        let phone = stage.pair_as(&id, None).await.unwrap();
+        let before = proxy.tunnels();
+
+        let media = upload(&stage, "a.pdf", "application/pdf", b"%PDF-1.7\nthrough a proxy").await;
+        let body = json!({"to": person.phone, "type": "document", "document": {"id": media["id"]}});
+        let sent = stage.api.post(&format!("/v1/instances/{id}/messages?wait=sent"), &body).await.unwrap();
+        assert_eq!((sent.status.as_u16(), &sent.body["reason"]), (200, &Value::Null), "{}", sent.text);
+        let uploaded = proxy.tunnels();
+        assert!(uploaded > before, "the file went around the proxy");
+
+        let body = json!({"to": phone, "message": {"kind": "document", "media": {"size": 50_000}}});
+        stage.simulator.request(Method::POST, &format!("/people/{}/send", person.phone), Some(&body)).await.unwrap();
+        let event = eventually("the document", PATIENCE, async || {
+            let log = stage.api.events(&id).await?;
+            Ok(log.into_iter().find(|event| event.kind == "message.received"))
+        })
+        .await
+        .unwrap();
+        let file = format!("/v1/media/{}", event.text("/document/id"));
+        assert_eq!(stage.api.get(&file).await.unwrap().status, 200);
+        assert!(proxy.tunnels() > uploaded, "the file came around the proxy");
     }
 }
 

@@ -42,15 +42,7 @@ impl Desk {
 
     /// Sends a file here; what is said of it.
     async fn upload(&self, name: &str, mime_type: &str, bytes: &[u8]) -> Value {
-        let mut form = format!(
-            "--edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: {mime_type}\r\n\r\n"
-        )
-        .into_bytes();
-        form.extend_from_slice(bytes);
-        form.extend_from_slice(b"\r\n--edge--\r\n");
-        let answer = self.stage.api.post_raw("/v1/media", "multipart/form-data; boundary=edge", form).await.unwrap();
-        assert_eq!(answer.status, 201, "{}", answer.text);
-        answer.body
+        upload(&self.stage, name, mime_type, bytes).await
     }
 
     /// Accepts a message of this kind; the message.
@@ -142,6 +134,19 @@ impl Desk {
         let answer = self.stage.simulator.request(Method::POST, "/media/trouble", Some(&change)).await.unwrap();
         assert!(answer.status.is_success(), "{}", answer.text);
     }
+}
+
+/// Sends a file to Warren; what is said of it.
+pub(super) async fn upload(stage: &Stage, name: &str, mime_type: &str, bytes: &[u8]) -> Value {
+    let mut form = format!(
+        "--edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: {mime_type}\r\n\r\n"
+    )
+    .into_bytes();
+    form.extend_from_slice(bytes);
+    form.extend_from_slice(b"\r\n--edge--\r\n");
+    let answer = stage.api.post_raw("/v1/media", "multipart/form-data; boundary=edge", form).await.unwrap();
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.body
 }
 
 /// A file that begins as one of its kind, and goes on for some bytes.
