@@ -170,6 +170,13 @@ fn refuse_null(schema: &mut Value) {
     }
 }
 
+/// Whether a body can be left out: none of its fields is required.
+fn is_all_optional(schema: &Value, schemas: &Value) -> bool {
+    let name = at(schema, "/$ref").as_str().and_then(|reference| reference.rsplit('/').next());
+    let whole = name.map_or(schema, |name| at(schemas, &format!("/{name}")));
+    whole.get("properties").is_some() && whole.get("required").is_none()
+}
+
 fn complete_operation(method: &str, operation: &mut Value, schemas: &Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         complete_parameter(parameter);
@@ -193,6 +200,9 @@ fn complete_operation(method: &str, operation: &mut Value, schemas: &Value) {
             let examples = own_examples(at(media, "/schema"), schemas);
             add_examples(media, &examples);
         }
+    }
+    if is_all_optional(at(operation, "/requestBody/content/application~1json/schema"), schemas) {
+        put(operation, &["requestBody", "required"], json!(false));
     }
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     if method == "get" {

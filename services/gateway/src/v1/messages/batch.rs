@@ -53,8 +53,8 @@ pub(crate) struct Body {
 ]})))]
 #[expect(dead_code, reason = "the schema of a body whose parts are read one by one")]
 pub(crate) struct Messages {
-    /// 1 to 1,000 of them, each as in a single send.
-    #[schema(min_items = 1, max_items = 1000, value_type = Vec<Draft>)]
+    /// 1 to 1,000 of them, each as in a single send (`Draft`): what one lacks is its own problem, not the request's.
+    #[schema(min_items = 1, max_items = 1000, value_type = Vec<Object>)]
     messages: Vec<Value>,
 }
 
