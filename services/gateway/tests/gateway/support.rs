@@ -178,16 +178,25 @@ impl Gateway {
         self.clock.now()
     }
 
-    /// One request on a connection of its own.
+    /// One request on a connection of its own. A refusal that closes the connection while the body is still being written may
+    /// be lost on its way: then the request is sent again, a few times.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        for _ in 0..9 {
+            if let Ok(answer) = self.try_send(request.clone()).await {
+                return answer;
+            }
+        }
+        self.try_send(request).await.unwrap()
+    }
+
+    async fn try_send(&self, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
         let answered = tokio::time::timeout(PATIENCE, async {
-            let response = client.send_request(request).await.unwrap();
-            let (parts, body) = response.into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            Answer { status: parts.status, headers: parts.headers, body }
+            let (parts, body) = client.send_request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok(Answer { status: parts.status, headers: parts.headers, body })
         });
         let answer = answered.await.unwrap();
         connection.abort();

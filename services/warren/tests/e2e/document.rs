@@ -156,6 +156,11 @@ impl Scene {
         assert!(set.status.is_success(), "{}", set.text);
         let id = stage.api.create_instance("sender").await.unwrap().id;
         let phone = stage.pair_as(&id, Some(SENDER)).await.unwrap();
+        // WhatsApp shows nobody without a name, and the phone tells it some time after the pairing.
+        let name = json!({"push_name": "Examples"});
+        let named =
+            stage.api.request(Method::PATCH, &format!("/v1/instances/{id}/profile"), Some(&name), &[]).await.unwrap();
+        assert!(named.status.is_success(), "{}", named.text);
         Self { stage, document, sender: Paired { id, phone }, keys: AtomicU32::new(0) }
     }
 
@@ -264,7 +269,7 @@ impl Scene {
         if operation.is_mutation() {
             let again = api.request(method, &path, body.as_ref(), &headers).await.unwrap();
             assert_eq!(again.status, answer.status, "{}: {}", operation.name(), again.text);
-            assert!(again.headers.contains_key("idempotent-replayed"), "{}", operation.name());
+            assert!(again.headers.contains_key("idempotent-replayed"), "{}: {}", operation.name(), again.text);
             self.check(operation, &again);
         }
         answer
