@@ -137,11 +137,11 @@ impl Messages for Sqlite {
 
     async fn release_due(&self, now: Timestamp, limit: u32) -> Result<Released> {
         // Almost always nothing is due: the lane is not troubled then.
-        let due = self.read(move |conn| Ok(queue::due(conn, now, limit)?)).await?;
-        if due.is_empty() {
-            return self.read(move |conn| Ok(queue::nothing_due(conn)?)).await;
+        let next = self.read(|conn| Ok(queue::next_due(conn)?)).await?;
+        if next.is_none_or(|next| next > now) {
+            return Ok(Released { instances: Vec::new(), next });
         }
-        self.write(move |tx| Ok(queue::release(tx.conn, &due)?)).await
+        self.write(move |tx| Ok(queue::release(tx.conn, now, limit)?)).await
     }
 
     async fn instances_with_open_messages(&self, shards: &[Shard]) -> Result<Vec<InstanceId>> {

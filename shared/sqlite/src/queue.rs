@@ -102,30 +102,23 @@ pub(crate) fn acquaint(
     Ok(())
 }
 
-/// Held messages whose time has come.
-pub(crate) fn due(conn: &Connection, now: Timestamp, limit: u32) -> Result<Vec<i64>> {
-    conn.prepare_cached(
-        "SELECT queue_order FROM messages INDEXED BY messages_held WHERE held = 1 AND send_at <= ?1 ORDER BY send_at LIMIT ?2",
-    )?
-    .query_map(params![now.as_millis(), limit], |row| row.get(0))?
-    .collect()
+/// When the next held message is due.
+pub(crate) fn next_due(conn: &Connection) -> Result<Option<Timestamp>> {
+    conn.prepare_cached("SELECT send_at FROM messages INDEXED BY messages_held WHERE held = 1 ORDER BY send_at LIMIT 1")?
+        .query_row([], |row| rows::time(row, 0))
+        .optional()
 }
 
-pub(crate) fn release(conn: &Connection, due: &[i64]) -> Result<Released> {
-    let mut statement =
-        conn.prepare_cached("UPDATE messages SET held = 0 WHERE queue_order = ?1 AND held = 1 RETURNING instance_id")?;
+/// Lets held messages go whose time has come.
+pub(crate) fn release(conn: &Connection, now: Timestamp, limit: u32) -> Result<Released> {
+    let mut due = conn.prepare_cached(
+        "SELECT queue_order FROM messages INDEXED BY messages_held WHERE held = 1 AND send_at <= ?1 ORDER BY send_at LIMIT ?2",
+    )?;
+    let due: Vec<i64> = due.query_map(params![now.as_millis(), limit], |row| row.get(0))?.collect::<Result<_>>()?;
+    let mut statement = conn.prepare_cached("UPDATE messages SET held = 0 WHERE queue_order = ?1 RETURNING instance_id")?;
     let mut instances = BTreeSet::new();
     for order in due {
-        // One that was cancelled or expired meanwhile is not held any more.
-        instances.extend(statement.query_row([order], |row| row.get(0).map(InstanceId::from_bytes)).optional()?);
+        instances.insert(statement.query_row([order], |row| row.get(0).map(InstanceId::from_bytes))?);
     }
-    Ok(Released { instances: instances.into_iter().collect(), ..nothing_due(conn)? })
-}
-
-pub(crate) fn nothing_due(conn: &Connection) -> Result<Released> {
-    let next = conn
-        .prepare_cached("SELECT send_at FROM messages INDEXED BY messages_held WHERE held = 1 ORDER BY send_at LIMIT 1")?
-        .query_row([], |row| rows::time(row, 0))
-        .optional()?;
-    Ok(Released { instances: Vec::new(), next })
+    Ok(Released { instances: instances.into_iter().collect(), next: next_due(conn)? })
 }

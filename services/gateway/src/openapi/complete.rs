@@ -10,14 +10,20 @@ const READING: [&str; 1] = ["lookupMessages"];
 /// Problems of a body: a route without one does not have them.
 const OF_BODIES: [&str; 3] = ["408", "413", "415"];
 const PROBLEM: &str = "#/components/schemas/Problem";
-/// What the ids in paths are.
-const IDS: [(&str, &str); 5] = [
+/// What stands in paths.
+const IDS: [(&str, &str); 8] = [
     ("tenant", "The id of the tenant."),
     ("key", "The id of the key."),
     ("instance", "The id of the instance."),
     ("message", "The id of the message."),
     ("media", "The id of the file."),
+    ("group", "The group's address, `...@g.us`."),
+    ("contact", "A phone number, or an address."),
+    ("chat", "A phone number, or an address."),
 ];
+/// Examples of what has no type of its own to show them.
+const ADDRESSES: [(&str, &str); 3] =
+    [("group", "120363041234567890@g.us"), ("contact", "628123456789"), ("chat", "628123456789")];
 
 /// The whole document, from what the routes say of themselves.
 pub(super) fn complete(described: OpenApi) -> serde_json::Result<Value> {
@@ -240,10 +246,14 @@ fn leave_bytes_alone(content: &mut Value) {
 
 fn complete_parameter(parameter: &mut Value) {
     let place = at(parameter, "/in").as_str().unwrap_or_default().to_owned();
-    let name = at(parameter, "/name").as_str().unwrap_or_default();
-    let words = IDS.iter().find(|(id, _)| *id == name).map(|(_, words)| *words);
-    if let Some(words) = words.filter(|_| place == "path" && parameter.get("description").is_none()) {
-        put(parameter, &["description"], words.into());
+    let name = at(parameter, "/name").as_str().unwrap_or_default().to_owned();
+    if place == "path" {
+        for (member, known) in [("description", &IDS[..]), ("example", &ADDRESSES)] {
+            let known = known.iter().find(|(id, _)| *id == name).filter(|_| parameter.get(member).is_none());
+            if let Some((_, text)) = known {
+                put(parameter, &[member], (*text).into());
+            }
+        }
     }
     // What is not given in a query is left out: there is no null.
     if place == "query"

@@ -1,7 +1,7 @@
 //! Inbound: every decrypted message is committed, with its event, before the library acknowledges it to the server.
 
 use super::{attachment, content};
-use crate::{MediaFetch, session::SessionStore, shared::Shared};
+use crate::{session::SessionStore, shared::Shared};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
@@ -32,12 +32,12 @@ pub(super) struct Inbox {
     shared: Arc<Shared>,
     // Weak: the client holds the hook and the store.
     store: Weak<SessionStore>,
-    /// Who fetches files as they come in.
-    files: mpsc::Sender<MediaId>,
+    /// Who fetches files as they come in, where that is set.
+    files: Option<mpsc::Sender<MediaId>>,
 }
 
 impl Inbox {
-    pub(super) fn new(shared: Arc<Shared>, store: Arc<SessionStore>, files: mpsc::Sender<MediaId>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, store: Arc<SessionStore>, files: Option<mpsc::Sender<MediaId>>) -> Self {
         Self { shared, store: Arc::downgrade(&store), files }
     }
 
@@ -72,10 +72,10 @@ impl Inbox {
         }
         fault::point("inbound.before_commit");
         self.commit(&store, writes).await?;
-        if self.shared.options.media_fetch == MediaFetch::OnReceipt {
+        if let Some(fetcher) = &self.files {
             for media in files {
                 // When too many wait, it is fetched when somebody asks.
-                let _ = self.files.try_send(media);
+                let _ = fetcher.try_send(media);
             }
         }
         Ok(())

@@ -92,7 +92,8 @@ impl Link {
         let (events, signals) = mpsc::channel(SIGNALS);
         let (recoveries, recovered) = mpsc::channel(recovery::WAITING);
         let signals_of = Signals::new(events, recoveries, shared.metrics.signals_dropped.clone());
-        let (received, files_received) = mpsc::channel(FILES);
+        let fetches = shared.options.media_fetch == MediaFetch::OnReceipt;
+        let (received, files_received) = fetches.then(|| mpsc::channel(FILES)).unzip();
         let inbox = Inbox::new(shared.clone(), store.clone(), received.clone());
         let route = proxy.map(|proxy| Route { guard: shared.ports.egress.clone(), proxy });
         let web = route.as_ref().map_or_else(|| shared.web.clone(), |route| shared.web.through(route));
@@ -103,7 +104,7 @@ impl Link {
         let client = bot.client();
         let inbox = Inbox::new(shared.clone(), store.clone(), received);
         let files = Files::new(shared, client.clone(), store.clone(), tasks.clone(), web);
-        if shared.options.media_fetch == MediaFetch::OnReceipt {
+        if let Some(files_received) = files_received {
             tasks.run(files.clone().fetch_received(files_received));
         }
         tasks.run(Recovery { client: Arc::downgrade(&client), inbox, lost, recovered }.run());

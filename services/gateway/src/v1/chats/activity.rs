@@ -44,7 +44,7 @@ pub(crate) enum Activity {
     path = "/v1/instances/{instance}/chats/{chat}/activity",
     tag = "chats",
     operation_id = "showActivity",
-    params(("instance" = InstanceId, Path), ("chat" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
+    params(("instance" = InstanceId, Path), ("chat" = String, Path)),
     request_body = Body,
     responses((status = 204, description = "The others were shown."), Problems)
 )]

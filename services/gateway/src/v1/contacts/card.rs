@@ -65,7 +65,7 @@ impl From<Names> for Addresses {
     path = "/v1/instances/{instance}/contacts/{contact}",
     tag = "contacts",
     operation_id = "readContact",
-    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
+    params(("instance" = InstanceId, Path), ("contact" = String, Path)),
     responses((status = 200, description = "What the contact shows of itself.", body = View), Problems)
 )]
 pub(crate) async fn read(
@@ -99,7 +99,7 @@ pub(crate) async fn read(
     path = "/v1/instances/{instance}/contacts/{contact}/addresses",
     tag = "contacts",
     operation_id = "readContactAddresses",
-    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
+    params(("instance" = InstanceId, Path), ("contact" = String, Path)),
     responses((status = 200, description = "Both addresses.", body = Addresses), Problems)
 )]
 pub(crate) async fn addresses(

@@ -32,7 +32,7 @@ pub(crate) struct View {
     operation_id = "readContactPicture",
     params(
         ("instance" = InstanceId, Path),
-        ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789"),
+        ("contact" = String, Path),
         ("preview" = Option<bool>, Query, description = "The small picture.")
     ),
     responses((status = 200, description = "Where the picture is. 404 `no_picture` if none is shown.", body = View), Problems)

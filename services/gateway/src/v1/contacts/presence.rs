@@ -67,7 +67,7 @@ pub(crate) async fn show(
     path = "/v1/instances/{instance}/contacts/{contact}/presence/subscribe",
     tag = "contacts",
     operation_id = "subscribePresence",
-    params(("instance" = InstanceId, Path), ("contact" = String, Path, description = "A phone number, or an address.", example = "628123456789")),
+    params(("instance" = InstanceId, Path), ("contact" = String, Path)),
     responses((status = 204, description = "WhatsApp was asked."), Problems)
 )]
 pub(crate) async fn subscribe(

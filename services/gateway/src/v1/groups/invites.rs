@@ -94,7 +94,7 @@ pub(crate) enum JoinState {
     path = "/v1/instances/{instance}/groups/{group}/invite",
     tag = "groups",
     operation_id = "getGroupInvite",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     responses((status = 200, body = GroupInvite), Problems)
 )]
 pub(crate) async fn show(
@@ -111,7 +111,7 @@ pub(crate) async fn show(
     path = "/v1/instances/{instance}/groups/{group}/invite/revoke",
     tag = "groups",
     operation_id = "revokeGroupInvite",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     responses((status = 200, body = GroupInvite, description = "The new invite."), Problems)
 )]
 pub(crate) async fn revoke(

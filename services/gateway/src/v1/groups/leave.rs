@@ -21,7 +21,7 @@ use warren_ports::bus::ask::GroupAsk;
     path = "/v1/instances/{instance}/groups/{group}/leave",
     tag = "groups",
     operation_id = "leaveGroup",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     responses((status = 204, description = "The account is not in the group any more."), Problems)
 )]
 pub(crate) async fn leave(

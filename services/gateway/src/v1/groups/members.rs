@@ -38,7 +38,7 @@ pub(crate) struct MemberOutcomes {
     path = "/v1/instances/{instance}/groups/{group}/participants",
     tag = "groups",
     operation_id = "addParticipants",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     request_body = People,
     responses((status = 200, body = MemberOutcomes), Problems)
 )]
@@ -57,7 +57,7 @@ pub(crate) async fn add(
     path = "/v1/instances/{instance}/groups/{group}/participants/remove",
     tag = "groups",
     operation_id = "removeParticipants",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     request_body = People,
     responses((status = 200, body = MemberOutcomes), Problems)
 )]
@@ -76,7 +76,7 @@ pub(crate) async fn remove(
     path = "/v1/instances/{instance}/groups/{group}/participants/promote",
     tag = "groups",
     operation_id = "promoteParticipants",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     request_body = People,
     responses((status = 200, body = MemberOutcomes), Problems)
 )]
@@ -95,7 +95,7 @@ pub(crate) async fn promote(
     path = "/v1/instances/{instance}/groups/{group}/participants/demote",
     tag = "groups",
     operation_id = "demoteParticipants",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     request_body = People,
     responses((status = 200, body = MemberOutcomes), Problems)
 )]

@@ -40,7 +40,7 @@ pub(crate) struct GroupChanges {
     path = "/v1/instances/{instance}/groups/{group}",
     tag = "groups",
     operation_id = "getGroup",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     responses((status = 200, body = Group), Problems)
 )]
 pub(crate) async fn read(
@@ -63,7 +63,7 @@ pub(crate) async fn read(
     path = "/v1/instances/{instance}/groups/{group}",
     tag = "groups",
     operation_id = "updateGroup",
-    params(("instance" = InstanceId, Path), ("group" = String, Path, description = "The group's address, `...@g.us`.", example = "120363041234567890@g.us")),
+    params(("instance" = InstanceId, Path), ("group" = String, Path)),
     request_body = GroupChanges,
     responses((status = 200, body = Group), Problems)
 )]
