@@ -7,7 +7,7 @@ use crate::{
     shared::Shared,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -89,16 +89,11 @@ impl Shards {
 
     /// Makes what is owned what is assigned.
     async fn follow(&mut self, wanted: Assignments) {
-        let dropped: Vec<_> = self
-            .owned
-            .iter()
-            .filter(|(shard, owned)| wanted.get(shard) != Some(&owned.owner.fence().epoch))
-            .map(|(shard, _)| *shard)
-            .collect();
+        let dropped = self.held(|owner| wanted.get(&owner.fence().shard) != Some(&owner.fence().epoch));
         if !dropped.is_empty() {
             self.give_up(&dropped).await;
             // Those that come back under a new epoch are not given away.
-            let released: Vec<_> = dropped.into_iter().filter(|shard| !wanted.contains_key(shard)).collect();
+            let released: Vec<_> = dropped.into_iter().filter(|(shard, _)| !wanted.contains_key(shard)).collect();
             if !released.is_empty() {
                 self.shared.ports.placement.report(Report::Released(released)).await;
             }
@@ -121,8 +116,7 @@ impl Shards {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::error!(%error, shards = shards.len(), "shards could not be taken");
-                let report = Report::NotTaken(shards.iter().map(|(shard, _)| *shard).collect());
-                return self.shared.ports.placement.report(report).await;
+                return self.shared.ports.placement.report(Report::NotTaken(shards.to_vec())).await;
             }
         };
         let mut raised = Vec::new();
@@ -130,7 +124,7 @@ impl Shards {
         for ((shard, epoch), verdict) in shards.iter().zip(taken) {
             match verdict {
                 Taken::Raised => raised.push((*shard, *epoch)),
-                Taken::Higher(_) => refused.push(*shard),
+                Taken::Higher(_) => refused.push((*shard, *epoch)),
             }
         }
         if !refused.is_empty() {
@@ -142,16 +136,17 @@ impl Shards {
             self.registry.listen(*shard, owner.clone(), listening.clone()).await;
             self.owned.insert(*shard, Owned { owner, listening });
         }
-        self.load(raised.iter().map(|(shard, _)| *shard).collect(), started).await;
+        self.load(raised, started).await;
     }
 
     /// Loads the instances of new shards, in bulk, and starts them, the recently active first.
-    async fn load(&self, shards: Vec<Shard>, started: Instant) {
+    async fn load(&self, taken: Vec<(Shard, Epoch)>, started: Instant) {
+        let shards: Vec<_> = taken.iter().map(|(shard, _)| *shard).collect();
         let instances = match self.shared.ports.ledger.instances_of(&shards).await {
             Ok(instances) => instances,
             Err(error) => {
                 tracing::error!(%error, "the instances of new shards could not be loaded; giving the shards back");
-                return self.shared.ports.placement.report(Report::NotTaken(shards)).await;
+                return self.shared.ports.placement.report(Report::NotTaken(taken)).await;
             }
         };
         let to_start: Vec<_> = instances
@@ -191,9 +186,16 @@ impl Shards {
         self.owned.get(&shard).map(|owned| owned.owner.clone())
     }
 
+    /// The chosen shards that are owned, with their epochs.
+    fn held(&self, chosen: impl Fn(&Owner) -> bool) -> Vec<(Shard, Epoch)> {
+        let fences = self.owned.values().filter(|owned| chosen(&owned.owner)).map(|owned| owned.owner.fence());
+        fences.map(|fence| (fence.shard, fence.epoch)).collect()
+    }
+
     /// Ends the instances of shards.
-    async fn give_up(&mut self, shards: &[Shard]) {
-        for shard in shards {
+    async fn give_up(&mut self, given_up: &[(Shard, Epoch)]) {
+        let shards: BTreeSet<_> = given_up.iter().map(|(shard, _)| *shard).collect();
+        for shard in &shards {
             if let Some(owned) = self.owned.remove(shard) {
                 owned.listening.cancel();
             }
@@ -202,7 +204,7 @@ impl Shards {
     }
 
     /// Gives up shards that the ledger refused, and says so: the authority decides what becomes of them.
-    async fn lost(&mut self, shards: Vec<Shard>) {
+    async fn lost(&mut self, shards: Vec<(Shard, Epoch)>) {
         if shards.is_empty() {
             return;
         }
@@ -221,8 +223,8 @@ impl Shards {
     }
 
     /// Which owned shards somebody else owns by the ledger; `None` if it cannot say.
-    async fn lost_shards(&self) -> Option<Vec<Shard>> {
-        let shards: Vec<_> = self.owned.iter().map(|(shard, owned)| (*shard, owned.owner.fence().epoch)).collect();
+    async fn lost_shards(&self) -> Option<Vec<(Shard, Epoch)>> {
+        let shards = self.held(|_| true);
         // Raising to the own epoch again changes nothing and tells whether a higher one is there.
         let verdicts = match self.shared.ports.ledger.take(&shards).await {
             Ok(verdicts) => verdicts,
@@ -231,21 +233,17 @@ impl Shards {
                 return None;
             }
         };
-        let lost = shards.iter().zip(verdicts).filter(|(_, verdict)| matches!(verdict, Taken::Higher(_)));
-        Some(
-            lost.map(|((shard, _), _)| {
-                if let Some(owned) = self.owned.get(shard) {
-                    owned.owner.lose();
-                }
-                *shard
-            })
-            .collect(),
-        )
+        let lost = shards.into_iter().zip(verdicts).filter(|(_, verdict)| matches!(verdict, Taken::Higher(_)));
+        let lost: Vec<_> = lost.map(|(held, _)| held).collect();
+        for owned in lost.iter().filter_map(|(shard, _)| self.owned.get(shard)) {
+            owned.owner.lose();
+        }
+        Some(lost)
     }
 
     /// Finds what no ring announced, and drops shards that were lost under way.
     async fn sweep(&mut self) {
-        let lost: Vec<_> = self.owned.iter().filter(|(_, owned)| owned.owner.is_lost()).map(|(shard, _)| *shard).collect();
+        let lost = self.held(Owner::is_lost);
         self.lost(lost).await;
         let shards: Vec<_> = self.owned.keys().copied().collect();
         match self.shared.ports.ledger.instances_with_open_messages(&shards).await {
@@ -261,7 +259,7 @@ impl Shards {
     }
 
     async fn stop(mut self) {
-        let shards: Vec<_> = self.owned.keys().copied().collect();
+        let shards = self.held(|_| true);
         for owned in self.owned.values() {
             owned.listening.cancel();
         }

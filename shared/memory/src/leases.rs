@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use warren_domain::Result;
-use warren_ports::lease::Incarnation;
+use warren_ports::lease::{Incarnation, Standing};
 
 type Expiries = BTreeMap<(String, u64), Instant>;
 
@@ -41,9 +41,16 @@ impl warren_ports::lease::Leases for Leases {
         Ok(())
     }
 
-    async fn is_live(&self, worker: &str, incarnation: Incarnation) -> Result<bool> {
-        let key = (worker.to_owned(), incarnation.0);
-        Ok(self.with(|expiries, now| expiries.get(&key).is_some_and(|expiry| *expiry > now)))
+    async fn standing(&self, holders: &[(String, Incarnation)]) -> Result<Standing> {
+        let remaining = self.with(|expiries, now| {
+            let left = |(worker, incarnation): &(String, Incarnation)| {
+                let expiry = *expiries.get(&(worker.clone(), incarnation.0))?;
+                expiry.checked_duration_since(now).filter(|left| !left.is_zero())
+            };
+            holders.iter().map(left).collect()
+        });
+        // It remembers as long as the process lives, and so does whoever asks.
+        Ok(Standing { remaining, memory: 0 })
     }
 
     async fn release(&self, worker: &str, incarnation: Incarnation) -> Result<()> {

@@ -117,20 +117,27 @@ impl LocalPlacement {
         Ok(())
     }
 
-    /// One fresh epoch for those of `shards` that are assigned here.
-    fn refresh(&self, shards: &[Shard]) {
+    /// One fresh epoch for those of `reported` that are still assigned here as they were reported.
+    fn refresh(&self, reported: &[(Shard, Epoch)]) {
         let fresh = self.inner.epochs.take();
         let Ok(()) = self.change::<Infallible>(|current, highest| {
-            // Another refresh may have come in between with a higher epoch; that one stands.
-            let renewed = |shard: &Shard| shards.contains(shard) && highest.get(shard).is_none_or(|known| *known < fresh);
-            Ok(current.iter().map(|(shard, epoch)| (*shard, if renewed(shard) { fresh } else { *epoch })).collect())
+            let renewed = |shard: &Shard, epoch: &Epoch| {
+                reported.contains(&(*shard, *epoch)) && highest.get(shard).is_none_or(|known| *known < fresh)
+            };
+            Ok(current.iter().map(|(shard, epoch)| (*shard, if renewed(shard, epoch) { fresh } else { *epoch })).collect())
         });
     }
 
-    fn release(&self, shards: &[Shard]) {
+    fn release(&self, reported: &[(Shard, Epoch)]) {
         let Ok(()) = self.change::<Infallible>(|current, _| {
-            Ok(current.iter().filter(|(shard, _)| !shards.contains(shard)).map(|(shard, epoch)| (*shard, *epoch)).collect())
+            let stays = |(shard, epoch): &(&Shard, &Epoch)| !reported.contains(&(**shard, **epoch));
+            Ok(current.iter().filter(stays).map(|(shard, epoch)| (*shard, *epoch)).collect())
         });
+    }
+
+    /// Nobody else could take them: they are given up at once.
+    fn drain(&self) {
+        let Ok(()) = self.change::<Infallible>(|_, _| Ok(BTreeMap::new()));
     }
 }
 
@@ -149,6 +156,7 @@ impl Placement for LocalPlacement {
                 self.refresh(&shards);
             }
             Report::Released(shards) => self.release(&shards),
+            Report::Draining => self.drain(),
         }
     }
 }
@@ -168,7 +176,7 @@ mod tests {
         let assigned = placement.assignments().borrow().clone();
         assert_eq!(assigned.len(), 1024);
         assert!(assigned.values().all(|epoch| *epoch == Epoch(7)));
-        placement.report(Report::LedgerBehind(vec![Shard(3)])).await;
+        placement.report(Report::LedgerBehind(vec![(Shard(3), Epoch(7))])).await;
         assert_eq!(placement.assignments().borrow().get(&Shard(3)), Some(&Epoch(8)));
         assert_eq!(placement.assignments().borrow().get(&Shard(4)), Some(&Epoch(7)));
     }
@@ -184,7 +192,7 @@ mod tests {
         let fell = EpochFell { shard: Shard(0), known: Epoch(2), given: Epoch(1) };
         assert_eq!(other.assign(map(&[(0, 1)])), Err(fell));
         assert!(other.assignments().borrow().is_empty());
-        one.report(Report::NotTaken(vec![Shard(0)])).await;
+        one.report(Report::NotTaken(vec![(Shard(0), Epoch(1))])).await;
         assert!(one.assignments().borrow()[&Shard(0)] > Epoch(2));
         assert_eq!(one.assignments().borrow()[&Shard(1)], Epoch(1));
     }
