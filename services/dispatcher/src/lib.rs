@@ -1,0 +1,1 @@
+//! The edge out: webhooks, delivered from the event log.

@@ -1,0 +1,1 @@
+//! The ledger in Postgres: committer lanes, one takeover statement, a log with a horizon.
