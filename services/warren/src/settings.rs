@@ -6,11 +6,22 @@ use std::io::Write;
 use warren_domain::ShardCount;
 use warren_runtime::config::{self, Loaded, Sources};
 
+/// The services of the binary, and whose options its settings hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Warren;
+
+impl config::Services for Warren {
+    type Gateway = warren_gateway::Options;
+    type Worker = warren_worker::Options;
+    type Dispatcher = serde::de::IgnoredAny;
+    type Coordinator = serde::de::IgnoredAny;
+}
+
 /// All settings of the binary.
-pub(crate) type Settings = config::Config<warren_gateway::Options, warren_worker::Options>;
+pub(crate) type Settings = config::Config<Warren>;
 
 /// Reads the settings for a command.
-pub(crate) fn load(common: &Common) -> Result<Loaded<warren_gateway::Options, warren_worker::Options>, Failure> {
+pub(crate) fn load(common: &Common) -> Result<Loaded<Warren>, Failure> {
     let mut sources = Sources::of_process(common.config.clone());
     if let Some(folder) = &common.data_dir {
         let Some(folder) = folder.to_str() else {
@@ -21,9 +32,8 @@ pub(crate) fn load(common: &Common) -> Result<Loaded<warren_gateway::Options, wa
     of(&sources)
 }
 
-fn of(sources: &Sources) -> Result<Loaded<warren_gateway::Options, warren_worker::Options>, Failure> {
-    let mut loaded: Loaded<warren_gateway::Options, warren_worker::Options> =
-        config::load(sources).map_err(Failure::config)?;
+fn of(sources: &Sources) -> Result<Loaded<Warren>, Failure> {
+    let mut loaded: Loaded<Warren> = config::load(sources).map_err(Failure::config)?;
     let settings = &mut loaded.config;
     // One truth: what the store is made with. The gateway has to hash alike.
     settings.gateway.shard_count = ShardCount(settings.store.shard_count);

@@ -14,18 +14,28 @@ pub(super) const WELL_KNOWN: &[Name] = &[
     Name { variable: "WARREN_ADMIN_KEY", key: "admin.key" },
     Name { variable: "WARREN_DATA_DIR", key: "store.data_dir" },
     Name { variable: "WARREN_SEALING_KEY", key: "store.sealing_key" },
+    Name { variable: "WARREN_CLUSTER_SECRET", key: "cluster.secret" },
+    Name { variable: "DATABASE_URL", key: "database.url" },
+    Name { variable: "REDIS_URL", key: "redis.url" },
+    Name { variable: "NATS_URL", key: "nats.url" },
     Name { variable: "WARREN_SIMULATOR_LISTEN", key: "simulator.listen" },
     Name { variable: "RUST_LOG", key: "log.filter" },
 ];
 
 /// The keys that hold secrets: hidden in `config print`, and readable from a file.
-pub(super) const SECRETS: &[&str] = &["admin.key", "store.sealing_key", "media.s3_secret_key"];
+pub(super) const SECRETS: &[&str] = &[
+    "admin.key",
+    "store.sealing_key",
+    "media.s3_secret_key",
+    "cluster.secret",
+    // They hold passwords.
+    "database.url",
+    "redis.url",
+    "nats.url",
+];
 
 /// Names that begin like a setting and are none: the file to read, and the switches of test builds.
 pub(super) const OTHERS: &[&str] = &["WARREN_CONFIG", "WARREN_FAULT_POINT", "WARREN_MUTATION"];
-
-/// Names of services that a cluster would use. Nothing here does, and whoever sets one may expect otherwise.
-pub(super) const UNUSED: &[&str] = &["DATABASE_URL", "REDIS_URL", "NATS_URL"];
 
 /// The key that a variable sets, and whether it names a file with the value.
 pub(super) fn key_of(variable: &str) -> Option<(String, bool)> {

@@ -47,6 +47,51 @@ pub struct Store {
     pub sealing_key: Option<Secret>,
 }
 
+/// `[database]`: the ledger of a cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Where Postgres is, with user and password.
+    #[serde(default, deserialize_with = "secret")]
+    pub url: Option<Secret>,
+    /// Connections of one process, besides the lanes of a worker.
+    pub connections: u32,
+    /// Committer lanes of a worker, a connection each.
+    pub lanes: u16,
+}
+
+/// `[redis]`: leases and rates of a cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// Where Redis is, with user and password.
+    #[serde(default, deserialize_with = "secret")]
+    pub url: Option<Secret>,
+}
+
+/// `[nats]`: the bus of a cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    /// Where NATS is, with user and password.
+    #[serde(default, deserialize_with = "secret")]
+    pub url: Option<Secret>,
+}
+
+/// `[cluster]`: which cluster this process belongs to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Its name: every message and call between its processes carries it.
+    pub id: String,
+    /// What its processes prove themselves to each other with.
+    #[serde(default, deserialize_with = "secret")]
+    pub secret: Option<Secret>,
+    /// The coordinators, `host:port` each; the first is number 1.
+    #[serde(deserialize_with = "list")]
+    pub coordinators: Vec<String>,
+}
+
 /// `[media]`: files of messages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,6 +193,21 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let parsed = numeric.as_ref().unwrap_or(&text).parse();
     parsed.map_err(|_| de::Error::custom(format_args!("`{text}` is not an address and port such as 127.0.0.1:8080")))
+}
+
+/// A list, or a text with commas: what an environment variable can say.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        List(Vec<String>),
+        Text(String),
+    }
+    let items = match Written::deserialize(deserializer)? {
+        Written::List(items) => items,
+        Written::Text(text) => text.split(',').map(str::to_owned).collect(),
+    };
+    Ok(items.into_iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
 }
 
 /// An empty secret is none: `${KEY:-}` in a composition file means that nobody set it.

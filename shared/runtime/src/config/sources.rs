@@ -88,9 +88,6 @@ fn environment(
             if variable.starts_with("WARREN_") && !names::OTHERS.contains(&variable.as_str()) {
                 warnings.push(format!("{variable} is set and is no setting; see `warren config default`"));
             }
-            if names::UNUSED.contains(&variable.as_str()) {
-                warnings.push(format!("{variable} is set and not used: everything is kept in store.data_dir"));
-            }
             continue;
         };
         if value.is_empty() {

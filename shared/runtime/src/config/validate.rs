@@ -1,10 +1,13 @@
 //! What a single key's type cannot say.
 
-use super::{Config, Error};
+use super::{Config, Error, Services};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-impl<G, W> Config<G, W> {
+/// Characters of a secret that nobody guesses.
+const SHORTEST_SECRET: usize = 32;
+
+impl<S: Services> Config<S> {
     pub(super) fn validate(&self) -> Result<(), Error> {
         exposed("server", self.server.listen, self.server.allow_plaintext)?;
         exposed("admin", self.admin.listen, self.admin.allow_plaintext)?;
@@ -14,9 +17,36 @@ impl<G, W> Config<G, W> {
         if self.store.data_dir.as_os_str().is_empty() {
             return Err(Error("store.data_dir: must name a folder".to_owned()));
         }
+        within("database.connections", self.database.connections.into(), 2..=1_000)?;
+        within("database.lanes", self.database.lanes.into(), 1..=64)?;
+        self.cluster()?;
         self.media.limits().validate().map_err(Error)?;
         self.bucket()?;
         crate::log::check_filter(&self.log.filter).map_err(|error| Error(format!("log.filter: {error}")))
+    }
+
+    fn cluster(&self) -> Result<(), Error> {
+        let cluster = &self.cluster;
+        let named = (1..=32).contains(&cluster.id.len())
+            && cluster.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !named {
+            return Err(Error("cluster.id: must be 1 to 32 small letters, digits or hyphens".to_owned()));
+        }
+        if cluster.secret.as_ref().is_some_and(|secret| secret.reveal().trim().len() < SHORTEST_SECRET) {
+            return Err(Error(format!(
+                "cluster.secret: must have at least {SHORTEST_SECRET} characters, for example from `openssl rand -base64 32`"
+            )));
+        }
+        if !matches!(cluster.coordinators.len(), 0 | 1 | 3 | 5) {
+            return Err(Error("cluster.coordinators: must name 1, 3 or 5 of them".to_owned()));
+        }
+        let is_address = |text: &&String| {
+            text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        };
+        match cluster.coordinators.iter().find(|text| !is_address(text)) {
+            Some(text) => Err(Error(format!("cluster.coordinators: `{text}` is not of the form host:7000"))),
+            None => Ok(()),
+        }
     }
 
     /// Object storage needs all of its settings, or none.
