@@ -10,6 +10,7 @@ use warren_domain::{Epoch, Network, ShardCount, media::MediaLimits};
 use warren_egress::{Guard, Policy};
 use warren_memory::{Bus, Leases, LocalPlacement};
 use warren_objects::{Bucket, ObjectStorage};
+use warren_ports::lease::Incarnation;
 use warren_ports::ledger::Ownership;
 use warren_runtime::{Health, Metrics};
 use warren_sqlite::{CommitObserver, OpenError, Options, Sqlite};
@@ -177,6 +178,7 @@ impl Local {
             ledger: Arc::new(self.store.clone()),
             bus: Arc::new(self.bus.clone()),
             leases: Arc::new(self.leases.clone()),
+            incarnation: Incarnation(rand::random()),
             placement: Arc::new(self.placement.clone()),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),

@@ -1,7 +1,8 @@
 //! The worker: owns shards, runs one WhatsApp client for each instance in them, sends what their queues hold and is the
 //! only writer of their events.
 //!
-//! Start reading at [`run`], then `shards` (taking and dropping shards), `instance` (the actor of one instance),
+//! Start reading at [`run`], then `shards` (taking and dropping shards), `registry` (the
+//! running instances), `instance` (the actor of one instance),
 //! `client` (one client object of the library), `session` (its storage over the ledger), `transport` (its way out),
 //! `outbound` (the queue and what is decided about each row), `media` (the files of messages) and `ask` (what callers ask of
 //! WhatsApp).
@@ -16,6 +17,7 @@ mod numbers;
 mod options;
 pub mod outbound;
 mod owner;
+mod registry;
 mod renewal;
 pub mod sealing;
 mod session;
@@ -32,7 +34,13 @@ use shared::Shared;
 use std::sync::Arc;
 use warren_domain::{Error, Result, ShardCount, media::MediaLimits, network::Network, time::Clock};
 use warren_egress::Guard;
-use warren_ports::{bus::Bus, lease::Leases, ledger::OwnerLedger, objects::Objects, placement::Placement};
+use warren_ports::{
+    bus::Bus,
+    lease::{Incarnation, Leases},
+    ledger::OwnerLedger,
+    objects::Objects,
+    placement::Placement,
+};
 use warren_runtime::{Lifecycle, Metrics};
 
 /// What the worker needs of the outside.
@@ -50,6 +58,8 @@ pub struct Ports {
     pub egress: Guard,
     /// Where it proves that it lives.
     pub leases: Arc<dyn Leases>,
+    /// This start of the worker, as the placement knows it too.
+    pub incarnation: Incarnation,
     /// Which shards it owns.
     pub placement: Arc<dyn Placement>,
     /// The time.

@@ -7,6 +7,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 use warren_domain::{Epoch, Fence, Shard};
 
 /// When this process last proved that it runs. Monotonic; shared by all its shards.
@@ -16,6 +17,8 @@ pub(crate) struct LeaseClock {
     /// After a scheduling gap: nothing outward until the ledger confirmed the epochs.
     suspended: AtomicBool,
     validity: Duration,
+    /// Rung when an epoch of this process was refused.
+    losses: Notify,
 }
 
 impl LeaseClock {
@@ -25,7 +28,13 @@ impl LeaseClock {
             last_beat: Mutex::new(Instant::now()),
             suspended: AtomicBool::new(false),
             validity: ttl.saturating_sub(margin),
+            losses: Notify::new(),
         }
+    }
+
+    /// Resolves when an epoch of this process was refused since the last call.
+    pub(crate) async fn loss(&self) {
+        self.losses.notified().await;
     }
 
     /// Notes a renewal; returns how long ago the one before was.
@@ -56,12 +65,19 @@ impl LeaseClock {
 pub(crate) struct Owner {
     fence: Fence,
     lost: AtomicBool,
+    /// The ledger had a lower epoch: it went back in time.
+    ledger_behind: AtomicBool,
     clock: Arc<LeaseClock>,
 }
 
 impl Owner {
     pub(crate) fn new(shard: Shard, epoch: Epoch, clock: Arc<LeaseClock>) -> Arc<Self> {
-        Arc::new(Self { fence: Fence { shard, epoch }, lost: AtomicBool::new(false), clock })
+        Arc::new(Self {
+            fence: Fence { shard, epoch },
+            lost: AtomicBool::new(false),
+            ledger_behind: AtomicBool::new(false),
+            clock,
+        })
     }
 
     pub(crate) fn fence(&self) -> Fence {
@@ -70,7 +86,19 @@ impl Owner {
 
     /// The ledger refused this epoch: nothing is done under it any more. For good.
     pub(crate) fn lose(&self) {
-        self.lost.store(true, Ordering::SeqCst);
+        if !self.lost.swap(true, Ordering::SeqCst) {
+            self.clock.losses.notify_one();
+        }
+    }
+
+    /// The ledger has a lower epoch than this one, or none: what was read under it may never have been. For good, too.
+    pub(crate) fn lose_with_ledger_behind(&self) {
+        self.ledger_behind.store(true, Ordering::SeqCst);
+        self.lose();
+    }
+
+    pub(crate) fn is_ledger_behind(&self) -> bool {
+        self.ledger_behind.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -2,43 +2,59 @@
 
 use crate::{owner::LeaseClock, shared::Shared};
 use std::{sync::Arc, time::Duration};
-use tokio::time::MissedTickBehavior;
-use warren_ports::lease::Incarnation;
+use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 use warren_runtime::Lifecycle;
 
 /// Starts renewing. Every shard of this process shares the clock.
 pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) -> Renewal {
     let options = &shared.options;
     let clock = Arc::new(LeaseClock::new(options.lease_ttl(), options.lease_renewal()));
-    let (gaps, woken) = tokio::sync::watch::channel(0_u64);
-    lifecycle.spawn_background("lease renewal", renew(shared.clone(), clock.clone(), gaps));
-    Renewal { clock, woken }
+    let (gaps, woken) = watch::channel(0_u64);
+    let ended = CancellationToken::new();
+    lifecycle.spawn_background("lease renewal", renew(shared.clone(), clock.clone(), gaps, ended.clone()));
+    Renewal { clock, woken, ended }
 }
 
 /// What the shards need of the renewal.
 pub(crate) struct Renewal {
     pub(crate) clock: Arc<LeaseClock>,
     /// Counts scheduling gaps: after each, the epochs are checked before anything leaves.
-    pub(crate) woken: tokio::sync::watch::Receiver<u64>,
+    pub(crate) woken: watch::Receiver<u64>,
+    /// Cancelled when nothing is owned any more, for good: the lease is released.
+    pub(crate) ended: CancellationToken,
 }
 
-async fn renew(shared: Arc<Shared>, clock: Arc<LeaseClock>, gaps: tokio::sync::watch::Sender<u64>) {
+async fn renew(shared: Arc<Shared>, clock: Arc<LeaseClock>, gaps: watch::Sender<u64>, ended: CancellationToken) {
     let (name, ttl) = (shared.options.name.clone(), shared.options.lease_ttl());
-    let incarnation = Incarnation(rand::random());
+    let (leases, incarnation) = (&shared.ports.leases, shared.ports.incarnation);
     let mut tick = tokio::time::interval(shared.options.lease_renewal());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_away = false;
     loop {
-        tick.tick().await;
-        // A lease store that is away stops no account: the beat proves that this process runs, the ledger's epochs decide
-        // who owns what.
-        if let Err(error) = shared.ports.leases.renew(&name, incarnation, ttl).await {
-            tracing::warn!(%error, "the lease could not be renewed; serving goes on");
+        tokio::select! {
+            () = ended.cancelled() => break,
+            _ = tick.tick() => {}
         }
+        // Before the lease store is asked: whether it answers says nothing about this process, which has just run.
         if clock.beat() > gap_limit(ttl) {
             clock.suspend();
             gaps.send_modify(|count| *count += 1);
         }
+        // A lease store that is away stops no account: the ledger's epochs decide who owns what.
+        let renewed = leases.renew(&name, incarnation, ttl).await;
+        match &renewed {
+            Err(error) if !is_away => tracing::warn!(%error, "the lease cannot be renewed; serving goes on"),
+            Ok(()) if is_away => tracing::info!("the lease is renewed again"),
+            _ => {}
+        }
+        is_away = renewed.is_err();
     }
+    if let Err(error) = leases.release(&name, incarnation).await {
+        tracing::debug!(%error, "the lease was not released; it runs out");
+    }
+    // It counts as an essential task: it has no end of its own before the process ends.
+    std::future::pending::<()>().await;
 }
 
 /// A gap this long means that the process was paused: somebody may have taken over meanwhile.

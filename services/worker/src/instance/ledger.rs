@@ -33,8 +33,12 @@ impl Actor {
                 Ok(true)
             }
             Some(Outcome::NoChange) => Ok(false),
-            Some(Outcome::OwnershipLost | Outcome::LedgerBehind) => {
+            Some(Outcome::OwnershipLost) => {
                 self.owner.lose();
+                Err(Error::ownership_lost())
+            }
+            Some(Outcome::LedgerBehind) => {
+                self.owner.lose_with_ledger_behind();
                 Err(Error::ownership_lost())
             }
             Some(Outcome::Refused(error)) => Err(error),

@@ -161,8 +161,10 @@ impl SessionStore {
         if self.poisoned.swap(true, Ordering::SeqCst) {
             return;
         }
-        if matches!(reason, Poison::OwnershipLost | Poison::LedgerBehind) {
-            self.owner.lose();
+        match reason {
+            Poison::OwnershipLost => self.owner.lose(),
+            Poison::LedgerBehind => self.owner.lose_with_ledger_behind(),
+            Poison::Timeout | Poison::Refused => {}
         }
         self.gate.close().await;
         self.poison.send_replace(Some(reason));
