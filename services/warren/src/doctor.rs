@@ -5,7 +5,7 @@ use crate::args::Common;
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::{compose, credentials, process, sealing_key, settings, standalone};
+use crate::{compose, credentials, process, sealing_key, serve, settings};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -76,7 +76,7 @@ async fn examine_store(settings: &Settings, needs_admin_key: bool, report: &mut 
         Ok(opened) => opened,
         Err(failure) => return report.add("store", Err(failure.to_string())),
     };
-    report.add("store", Ok(format!("is up to date and belongs to {}", standalone::name(network))));
+    report.add("store", Ok(format!("is up to date and belongs to {}", serve::name(network))));
     let key = sealing_key::examine(&store, folder, settings.store.sealing_key.as_ref()).await;
     report.add("sealing key", key.map_err(|failure| failure.to_string()));
     if needs_admin_key {
@@ -163,7 +163,7 @@ impl Report {
                 ("WRONG", text)
             }
         };
-        standalone::say(&format!("{mark} {subject}: {text}\n"));
+        serve::say(&format!("{mark} {subject}: {text}\n"));
     }
 
     fn end(self) -> Result<(), Failure> {

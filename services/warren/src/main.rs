@@ -12,6 +12,7 @@ mod migrate;
 mod network;
 mod process;
 mod sealing_key;
+mod serve;
 mod settings;
 mod simulator;
 mod standalone;

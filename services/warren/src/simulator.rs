@@ -4,7 +4,7 @@ use crate::args;
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
 use crate::network::Trust;
-use crate::{network, process, settings, standalone};
+use crate::{network, process, serve, settings};
 use std::net::SocketAddr;
 use std::path::Path;
 use warren_runtime::signals::Signals;
@@ -24,7 +24,7 @@ impl Sandbox {
     /// Starts one that keeps its state in the data folder.
     pub(crate) async fn start(data_dir: &Path, listen: SocketAddr) -> Result<Self, Failure> {
         let folder = DataFolder::take(&data_dir.join(FOLDER))?;
-        let listener = standalone::bind("simulator.listen", listen).await?;
+        let listener = serve::bind("simulator.listen", listen).await?;
         let options = Options { data_dir: Some(folder.path().to_owned()), ..Options::default() };
         let simulator = Simulator::start(listener, options).await;
         let simulator = simulator.map_err(|error| Failure::config(format!("the simulator does not start: {error:#}")))?;
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: args::Simulator) -> Result<(), Failure> {
     process::prepare();
     let mut signals = Signals::new().map_err(Failure::system)?;
     let sandbox = Sandbox::start(&settings.store.data_dir, arguments.listen.unwrap_or(settings.simulator.listen)).await?;
-    standalone::say(&format!("Simulator  {}\n", sandbox.url()));
+    serve::say(&format!("Simulator  {}\n", sandbox.url()));
     signals.next().await;
     sandbox.stop().await;
     Ok(())
