@@ -1,1 +1,18 @@
-//! The ledger in Postgres: committer lanes, one takeover statement, a log with a horizon.
+//! The ledger in Postgres, for a cluster.
+//!
+//! - Owners write through a few committer lanes, a connection and a transaction at a time each, in batches. See `lanes`.
+//! - The edge, and every read, has a bounded pool of connections. See `edge`.
+//! - Takeovers have connections of their own: they wait for nobody but the lanes that they shut out. See `ownership`.
+//! - The log is read up to its horizon: below it nothing can appear any more. See `events`.
+//!
+//! [`Postgres`] implements every ledger port of `warren-ports`. All connections go to the primary, and directly or through a
+//! pooler that keeps one server connection a client connection: what a lane knows of its server process must stay true.
+
+mod edge;
+mod failure;
+mod meta;
+mod migrations;
+mod open;
+mod rows;
+
+pub use open::{CommitObserver, OpenError, Options, Postgres};

@@ -1,0 +1,1 @@
+-- What SQLite's migration of this number adds is part of 0001_initial.sql here.

@@ -1,0 +1,240 @@
+//! Opening the store: the server, its schema, its identity, its connections.
+
+use crate::{meta, migrations};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use warren_domain::time::Clock;
+use warren_domain::{Network, Result, ShardCount, Timestamp};
+
+/// How long opening waits for the server.
+const OPEN_WAIT: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection of the pool.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Statements kept prepared on a connection: more than there are.
+const STATEMENTS: usize = 512;
+
+/// Is told about every commit of the lanes.
+pub trait CommitObserver: Send + Sync {
+    /// `items` writes were committed together; it took this long from the first try on.
+    fn committed(&self, items: usize, took: Duration);
+}
+
+/// What a store is opened with.
+pub struct Options {
+    /// Where the server is: `postgres://user:password@host:port/database`, with `sslmode`, `sslrootcert` and so on as libpq
+    /// has them.
+    pub url: String,
+    /// How the connections call themselves at the server: which service, on which machine.
+    pub application_name: String,
+    /// Which network's accounts it holds.
+    pub network: Network,
+    /// How many shards there are.
+    pub shard_count: ShardCount,
+    /// Whether pending migrations are applied (an empty store has all pending).
+    pub migrate: bool,
+    /// Connections of the edge and of all reads; 16 by default, at least 1.
+    pub pool: u32,
+    /// Committer lanes, each with a connection that is made when the first write comes; 4 by default, at least 1.
+    pub lanes: u16,
+    /// Where the store's own times come from.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told about commits.
+    pub observer: Option<Arc<dyn CommitObserver>>,
+}
+
+impl Options {
+    /// Options for a server, with 1,024 shards, 16 connections, 4 lanes, no migrations allowed, and the machine's clock.
+    #[must_use]
+    pub fn new(url: impl Into<String>, network: Network) -> Self {
+        Self {
+            url: url.into(),
+            application_name: "warren".to_owned(),
+            network,
+            shard_count: ShardCount::default(),
+            migrate: false,
+            pool: 16,
+            lanes: 4,
+            clock: Arc::new(warren_domain::time::SystemClock),
+            observer: None,
+        }
+    }
+}
+
+/// Why a store did not open. Each is one line for the operator, without the URL's password.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is no URL of a Postgres server.
+    #[error("this is no URL of a Postgres server (postgres://user:password@host:port/database): {0}")]
+    Url(String),
+    /// The server does not answer, or refuses.
+    #[error("Postgres at {server} does not let us in: {reason}")]
+    Unreachable {
+        /// Host, port and database.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// It belongs to the other network, or to another simulator.
+    #[error("this store belongs to the network {stored} and was opened for {asked}: use another database")]
+    OtherNetwork {
+        /// The store's.
+        stored: String,
+        /// The one asked for.
+        asked: String,
+    },
+    /// It was made with another number of shards.
+    #[error("this store was made with {stored} shards and was opened with {asked}: the count is fixed for ever")]
+    OtherShardCount {
+        /// The store's.
+        stored: String,
+        /// The one asked for.
+        asked: u16,
+    },
+    /// It was made with another hash of instances to shards.
+    #[error("this store places instances by {stored}, which this binary does not know")]
+    OtherShardHash {
+        /// The store's.
+        stored: String,
+    },
+    /// It has a migration that this binary does not know.
+    #[error("this store has migration {found} and this binary knows {known}: use a newer binary")]
+    Newer {
+        /// The store's.
+        found: i64,
+        /// The last that is known.
+        known: i64,
+    },
+    /// Migrations are pending and were not allowed.
+    #[error("{count} migrations are pending: run `warren migrate` first")]
+    Pending {
+        /// How many.
+        count: usize,
+    },
+    /// A migration was applied with another text.
+    #[error("migration {version} was applied to this store with another text than this binary has")]
+    Edited {
+        /// Which one.
+        version: i64,
+    },
+    /// The database is something else's.
+    #[error("the database has tables and none of them are Warren's: use an empty one")]
+    NotWarren,
+    /// Postgres refused.
+    #[error("the store does not open: {0}")]
+    Postgres(#[from] sqlx::Error),
+}
+
+/// The ledger in Postgres. A cheap handle; clones share the connections, which end when the last one is dropped.
+#[derive(Clone)]
+pub struct Postgres {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    edge: PgPool,
+    log: u64,
+    shards: ShardCount,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").finish_non_exhaustive()
+    }
+}
+
+impl Postgres {
+    /// Opens the store, or makes one in an empty database.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing was changed then, except that migrations may have been applied.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let connect = connect_options(&options)?;
+        let mut conn = first_connection(&connect).await?;
+        migrations::settle(&mut conn, options.clock.now(), options.migrate).await?;
+        let log = meta::settle_identity(&mut conn, options.network, options.shard_count).await?;
+        conn.close().await?;
+
+        let edge = PgPoolOptions::new()
+            .max_connections(options.pool.max(1))
+            .acquire_timeout(ACQUIRE)
+            // A connection that broke meanwhile shows on its first statement, which is run again.
+            .test_before_acquire(false)
+            .connect_lazy_with(with_limits(&connect, &EDGE_LIMITS));
+        let inner = Inner { edge, log, shards: options.shard_count, clock: options.clock };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Commits what is queued and closes the connections. Later calls are refused with `Unavailable`. Dropping every handle
+    /// does the same without waiting.
+    pub async fn close(&self) {
+        self.inner.edge.close().await;
+    }
+
+    pub(crate) fn edge_pool(&self) -> &PgPool {
+        &self.inner.edge
+    }
+
+    /// Now, by the store's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn log(&self) -> u64 {
+        self.inner.log
+    }
+
+    pub(crate) fn shards(&self) -> ShardCount {
+        self.inner.shards
+    }
+}
+
+/// What a connection may take, in milliseconds; the server itself ends what takes longer.
+struct Limits {
+    /// A statement.
+    statement: u32,
+    /// Waiting for a lock; 0: as long as the statement.
+    lock: u32,
+    /// A client that is silent inside a transaction.
+    idle: u32,
+}
+
+const EDGE_LIMITS: Limits = Limits { statement: 5_000, lock: 2_000, idle: 2_000 };
+
+fn with_limits(connect: &PgConnectOptions, limits: &Limits) -> PgConnectOptions {
+    connect.clone().options([
+        ("statement_timeout", limits.statement.to_string()),
+        ("lock_timeout", limits.lock.to_string()),
+        ("idle_in_transaction_session_timeout", limits.idle.to_string()),
+        ("tcp_user_timeout", "2000".to_owned()),
+        // What is prepared is planned once: the arrays differ in length, the best plan does not.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("default_transaction_isolation", "read committed".to_owned()),
+    ])
+}
+
+fn connect_options(options: &Options) -> Result<PgConnectOptions, OpenError> {
+    // Its error may repeat what it did not understand, the password included.
+    let connect = PgConnectOptions::from_str(&options.url).map_err(|_| {
+        let scheme = options.url.split_once("://").map_or("no scheme", |(scheme, _)| scheme);
+        OpenError::Url(if scheme.starts_with("postgres") { "it cannot be read".to_owned() } else { format!("it begins with {scheme}") })
+    })?;
+    Ok(connect
+        .application_name(&options.application_name)
+        .statement_cache_capacity(STATEMENTS)
+        .disable_statement_logging())
+}
+
+async fn first_connection(connect: &PgConnectOptions) -> Result<PgConnection, OpenError> {
+    let server = format!("{}:{}/{}", connect.get_host(), connect.get_port(), connect.get_database().unwrap_or_default());
+    let unreachable = |reason: String| OpenError::Unreachable { server, reason };
+    match tokio::time::timeout(OPEN_WAIT, connect.connect()).await {
+        Ok(Ok(conn)) => Ok(conn),
+        Ok(Err(sqlx::Error::Database(error))) => Err(unreachable(error.message().to_owned())),
+        Ok(Err(error)) => Err(unreachable(error.to_string().replace('\n', " "))),
+        Err(_) => Err(unreachable(format!("no answer within {} s", OPEN_WAIT.as_secs()))),
+    }
+}
