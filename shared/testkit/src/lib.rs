@@ -1,12 +1,14 @@
 //! Real processes for tests: the `warren` binary and its simulator as children that can be killed, and clients of what
-//! they speak: the public API, the event stream, the simulator's admin API.
+//! they speak: the public API, the event stream, the simulator's admin API. [`services`] are the servers of a cluster.
 //!
 //! Nothing here sleeps for a fixed time to let something happen: [`eventually`] waits for a condition with a deadline.
 
 mod api;
+pub mod cluster;
 mod eventually;
 mod model;
 mod process;
+pub mod services;
 mod simulator;
 mod stage;
 mod stream;

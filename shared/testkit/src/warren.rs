@@ -329,6 +329,18 @@ fn command(options: &Options, folder: &Path) -> Command {
         Network::Simulator(url) => drop(command.args(["--simulator-url", url])),
         Network::InProcess => drop(command.arg("--simulator")),
     }
+    bare(&mut command);
+    // As a benchmark would: tests do not wait for the pace that suits WhatsApp.
+    command.env("WARREN_LISTEN", "127.0.0.1:0").env("WARREN_ADMIN_LISTEN", "127.0.0.1:0");
+    command.env("WARREN_SIMULATOR_LISTEN", "127.0.0.1:0").env("WARREN_WORKER__RECONNECT_JITTER_MS", "100");
+    for (name, value) in &options.environment {
+        command.env(name, value);
+    }
+    command
+}
+
+/// Takes away what the environment of the test would tell the process.
+pub(crate) fn bare(command: &mut Command) {
     for (name, _) in std::env::vars() {
         if name.starts_with("WARREN_") {
             command.env_remove(name);
@@ -337,20 +349,13 @@ fn command(options: &Options, folder: &Path) -> Command {
     for name in FOREIGN {
         command.env_remove(name);
     }
-    // As a benchmark would: tests do not wait for the pace that suits WhatsApp.
-    command.env("WARREN_LISTEN", "127.0.0.1:0").env("WARREN_ADMIN_LISTEN", "127.0.0.1:0");
-    command.env("WARREN_SIMULATOR_LISTEN", "127.0.0.1:0").env("WARREN_WORKER__RECONNECT_JITTER_MS", "100");
     if let Ok(filter) = std::env::var("TESTKIT_LOG") {
         command.env("RUST_LOG", filter);
     }
-    for (name, value) in &options.environment {
-        command.env(name, value);
-    }
-    command
 }
 
 /// The second word of the line that starts so.
-fn word(lines: &[String], start: &str) -> Option<String> {
+pub(crate) fn word(lines: &[String], start: &str) -> Option<String> {
     let line = lines.iter().find(|line| line.starts_with(start))?;
     line.split_whitespace().nth(1).map(str::to_owned)
 }
