@@ -10,7 +10,7 @@ mod redis;
 mod server;
 
 pub use nats::Nats;
-pub(crate) use port::Port;
+pub use port::Port;
 pub use postgres::{Database, Postgres, SHARED_POSTGRES, Stop};
 pub use redis::Redis;
 

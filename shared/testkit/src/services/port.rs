@@ -10,9 +10,9 @@ const RANGE: std::ops::Range<u16> = 10_000..32_000;
 /// Ports that are tried.
 const TRIES: u32 = 1_000;
 
-/// A port of 127.0.0.1 that no other test takes.
+/// A port of 127.0.0.1 that no other test takes, also while nobody listens on it.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// A name in Linux's abstract namespace says that it is taken; the system frees it with the process.
     _claim: UnixListener,
@@ -23,7 +23,7 @@ impl Port {
     ///
     /// # Errors
     /// None is free.
-    pub(crate) fn take() -> Result<Self> {
+    pub fn take() -> Result<Self> {
         let free = (0..TRIES).find_map(|_| {
             let number = rand::random_range(RANGE);
             let claim = claim(number).ok()?;
@@ -34,12 +34,14 @@ impl Port {
     }
 
     /// Its number.
-    pub(crate) const fn number(&self) -> u16 {
+    #[must_use]
+    pub const fn number(&self) -> u16 {
         self.number
     }
 
     /// The address of who listens there.
-    pub(crate) fn address(&self) -> SocketAddr {
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }
 }
