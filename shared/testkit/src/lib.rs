@@ -21,4 +21,4 @@ pub use process::{Ended, Process};
 pub use simulator::{GroundTruth, Inbox, InboxMessage, Person, Scanned, Simulator, TruthAccepted, TruthEmitted};
 pub use stage::{Paired, Stage};
 pub use stream::Stream;
-pub use warren::{Keys, Network, Options, Warren, memory_of};
+pub use warren::{BACKEND, Backend, Keys, Network, Options, Warren, memory_of};

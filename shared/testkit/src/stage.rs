@@ -1,9 +1,10 @@
-//! The usual stage: a simulator that lives through everything, and a Warren connected to it.
+//! The usual stage: a simulator that lives through everything, and a Warren connected to it: one process, or a small cluster
+//! where [`crate::BACKEND`] says so.
 
 use crate::api::Api;
 use crate::eventually::{PATIENCE, eventually};
 use crate::simulator::Simulator;
-use crate::warren::{Network, Options, Warren};
+use crate::warren::{Backend, Network, Options, Warren};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -42,7 +43,8 @@ impl Stage {
     /// One of them does not start.
     pub async fn start_with(binary: &Path, change: impl FnOnce(Options) -> Options) -> Result<Self> {
         let simulator = Simulator::start(binary).await?;
-        let options = change(Options::new(binary, Network::Simulator(simulator.url().to_owned())));
+        let network = Network::Simulator(simulator.url().to_owned());
+        let options = change(Options::new(binary, network).backend(Backend::of_environment()));
         let warren = Warren::start(options).await?;
         let api = warren.api()?;
         Ok(Self { simulator, warren, api })

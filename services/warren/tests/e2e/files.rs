@@ -39,10 +39,10 @@ fn client() -> Client {
 
 /// Sends a file of so many megabytes, and looks at the memory of the process after each.
 async fn upload(warren: &Warren, api: &Api, megabytes: usize, most: &Arc<AtomicU64>) -> Response {
-    let id = warren.process_id().unwrap();
+    let ids = warren.process_ids().unwrap();
     let seen = Arc::clone(most);
     let bytes = stream::iter(0..megabytes).map(move |number| {
-        seen.fetch_max(warren_testkit::memory_of(id).unwrap(), Ordering::Relaxed);
+        seen.fetch_max(ids.iter().map(|id| warren_testkit::memory_of(*id).unwrap()).sum(), Ordering::Relaxed);
         megabyte(number)
     });
     let parts = stream::iter([head("large.bin").into_bytes()]).chain(bytes).chain(stream::iter([tail().into_bytes()]));
@@ -71,7 +71,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn kept(warren: &Warren) -> Vec<PathBuf> {
-    files(&warren.folder().join("data/media"))
+    files(&warren.media_folder())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ fn assert_refused(ended: &Ended, code: i32, words: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_same_folder() {
     let stage = stage().await;
-    let ended = Warren::refused(&stage.warren.options().clone().folder(stage.warren.keep_folder())).await.unwrap();
+    let ended = Warren::refused(&stage.warren.options().clone().folder(stage.warren.keep_folder().unwrap())).await.unwrap();
     assert_refused(&ended, 75, &["in use by another process"]);
     // The first one does not mind.
     stage.pair("a").await.unwrap();
@@ -28,7 +28,7 @@ async fn a_simulators_store_for_whatsapp() {
     let mut stage = stage().await;
     stage.pair("a").await.unwrap();
     stage.warren.stop().await.unwrap();
-    let options = Options::new(binary(), Network::Whatsapp).folder(stage.warren.keep_folder());
+    let options = Options::new(binary(), Network::Whatsapp).folder(stage.warren.keep_folder().unwrap());
     assert_refused(&Warren::refused(&options).await.unwrap(), 78, &["simulator"]);
     stage.restart().await.unwrap();
 }
@@ -39,7 +39,7 @@ async fn a_store_of_whatsapp_for_a_simulator() {
     warren.stop().await.unwrap();
     let simulator = Simulator::start(binary()).await.unwrap();
     let simulated = Network::Simulator(simulator.url().to_owned());
-    let options = Options::new(binary(), simulated).folder(warren.keep_folder());
+    let options = Options::new(binary(), simulated).folder(warren.keep_folder().unwrap());
     assert_refused(&Warren::refused(&options).await.unwrap(), 78, &["simulator"]);
 }
 
@@ -48,7 +48,8 @@ async fn a_store_of_another_simulator() {
     let mut stage = stage().await;
     stage.warren.stop().await.unwrap();
     let other = Simulator::start(binary()).await.unwrap();
-    let options = Options::new(binary(), Network::Simulator(other.url().to_owned())).folder(stage.warren.keep_folder());
+    let options =
+        Options::new(binary(), Network::Simulator(other.url().to_owned())).folder(stage.warren.keep_folder().unwrap());
     assert_refused(&Warren::refused(&options).await.unwrap(), 78, &["simulator"]);
 }
 
@@ -58,7 +59,7 @@ async fn a_wrong_sealing_key() {
     stage.pair("a").await.unwrap();
     stage.warren.stop().await.unwrap();
     let key = "7".repeat(64);
-    let options = stage.warren.options().clone().folder(stage.warren.keep_folder()).env("WARREN_SEALING_KEY", &key);
+    let options = stage.warren.options().clone().folder(stage.warren.keep_folder().unwrap()).env("WARREN_SEALING_KEY", &key);
     let ended = Warren::refused(&options).await.unwrap();
     assert_refused(&ended, 78, &["seal"]);
     assert!(!ended.stderr.contains(&key));
@@ -71,7 +72,7 @@ async fn a_lost_sealing_key() {
     stage.pair("a").await.unwrap();
     stage.warren.stop().await.unwrap();
     std::fs::remove_file(stage.warren.folder().join("data/sealing.key")).unwrap();
-    let options = stage.warren.options().clone().folder(stage.warren.keep_folder());
+    let options = stage.warren.options().clone().folder(stage.warren.keep_folder().unwrap());
     assert_refused(&Warren::refused(&options).await.unwrap(), 78, &["seal"]);
 }
 

@@ -118,14 +118,20 @@ impl Node {
     /// # Errors
     /// It runs still, does not start, or does not answer.
     pub async fn start_again(&mut self, environment: &[(&str, &str)]) -> Result<()> {
-        for (name, value) in environment {
-            self.launch.environment.retain(|(known, _)| known != name);
-            if !value.is_empty() {
-                self.launch.environment.push(((*name).to_owned(), (*value).to_owned()));
-            }
-        }
+        let changes: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.set_environment(&changes);
         self.start()?;
         self.answering().await
+    }
+
+    /// Changes what the next start has in its environment; an empty value takes a name away.
+    pub fn set_environment(&mut self, changes: &[(String, String)]) {
+        for (name, value) in changes {
+            self.launch.environment.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                self.launch.environment.push((name.clone(), value.clone()));
+            }
+        }
     }
 
     /// SIGKILL.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 #[derive(Debug)]
 pub enum Ledger {
     /// In a server of its own, which can be killed, stopped and paused.
-    Private(Box<Postgres>),
+    Private(Postgres),
     /// In a fresh database of a server that tests share.
     Shared(Database),
 }
@@ -65,8 +65,8 @@ impl Servers {
         let ledger = async {
             anyhow::Ok(match durability {
                 Durability::Shared => Ledger::Shared(Postgres::database().await?),
-                Durability::Private => Ledger::Private(Box::new(Postgres::start().await?)),
-                Durability::Synced => Ledger::Private(Box::new(Postgres::start_durable().await?)),
+                Durability::Private => Ledger::Private(Postgres::start().await?),
+                Durability::Synced => Ledger::Private(Postgres::start_durable().await?),
             })
         };
         let (ledger, redis, nats) = tokio::join!(ledger, Redis::start(), Nats::start());

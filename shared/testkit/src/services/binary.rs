@@ -9,14 +9,19 @@ const POSTGRES: &str = "/usr/lib/postgresql";
 const SYSTEM: &[&str] = &["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
 
 /// The program of this name: on the path, of the newest Postgres, or where system programs are.
+#[must_use]
+pub fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(postgres_folders()).chain(SYSTEM.iter().map(PathBuf::from));
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// The same.
 ///
 /// # Errors
 /// There is none; the error says which Debian package brings it.
-pub(super) fn find(name: &str, package: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(postgres_folders()).chain(SYSTEM.iter().map(PathBuf::from));
-    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
-    found.with_context(|| format!("there is no `{name}`: install Debian's package {package} (`cargo xtask test` does)"))
+pub(super) fn required(name: &str, package: &str) -> Result<PathBuf> {
+    find(name).with_context(|| format!("there is no `{name}`: install Debian's package {package} (`cargo xtask test` does)"))
 }
 
 fn postgres_folders() -> Vec<PathBuf> {

@@ -9,6 +9,7 @@ mod postgres;
 mod redis;
 mod server;
 
+pub use binary::find;
 pub use nats::Nats;
 pub use port::Port;
 pub use postgres::{Database, Postgres, SHARED_POSTGRES, Stop};

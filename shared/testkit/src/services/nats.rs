@@ -28,7 +28,7 @@ impl Nats {
     /// # Errors
     /// There is no `nats-server`, or it does not greet.
     pub async fn start() -> Result<Self> {
-        let program = binary::find("nats-server", "nats-server")?;
+        let program = binary::required("nats-server", "nats-server")?;
         let (port, folder, password) = (Port::take()?, folder("nats")?, password());
         let settings = folder.path().join("nats.conf");
         let text = format!(

@@ -63,7 +63,7 @@ impl Postgres {
     /// # Errors
     /// Postgres is not installed, does not start, or does not know a setting.
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
-        let program = binary::find("postgres", "postgresql")?;
+        let program = binary::required("postgres", "postgresql")?;
         let user = geteuid().is_root().then_some(USER);
         let (port, folder, password) = (Port::take()?, folder("postgres")?, password());
         init(&folder, user, &password).await?;
@@ -97,7 +97,7 @@ impl Postgres {
             Ok(server) => Database::create(&server, None).await,
             Err(_) => {
                 let server = Self::start().await?;
-                Database::create(&server.url(), Some(server)).await
+                Database::create(&server.url(), Some(Box::new(server))).await
             }
         }
     }
@@ -201,7 +201,7 @@ impl Drop for Postgres {
 
 /// Makes the data folder `data`, with one superuser whose password is asked for.
 async fn init(folder: &TempDir, user: Option<&str>, password: &str) -> Result<()> {
-    let initdb = binary::find("initdb", "postgresql")?;
+    let initdb = binary::required("initdb", "postgresql")?;
     let data = folder.path().join("data");
     let secret = folder.path().join("password");
     std::fs::write(&secret, password).context("writing the password")?;
@@ -231,11 +231,11 @@ pub struct Database {
     server: String,
     name: String,
     url: String,
-    private: Option<Postgres>,
+    private: Option<Box<Postgres>>,
 }
 
 impl Database {
-    async fn create(server: &str, private: Option<Postgres>) -> Result<Self> {
+    async fn create(server: &str, private: Option<Box<Postgres>>) -> Result<Self> {
         let name = format!("test_{}", password());
         let (before, _) = server.rsplit_once('/').context("the URL names no database")?;
         let url = format!("{before}/{name}");
@@ -279,7 +279,7 @@ async fn psql(url: &str, statements: &[&str]) -> Result<String> {
 }
 
 fn psql_command(url: &str, statements: &[&str]) -> Result<Command> {
-    let mut command = Command::new(binary::find("psql", "postgresql")?);
+    let mut command = Command::new(binary::required("psql", "postgresql")?);
     // Not as an argument, which everybody on the machine can read.
     let (url, password) = without_password(url);
     command.env("PGPASSWORD", password.unwrap_or_default()).env("PGCONNECT_TIMEOUT", "10");

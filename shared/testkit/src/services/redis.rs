@@ -27,7 +27,7 @@ impl Redis {
     /// # Errors
     /// There is no `redis-server`, or it does not answer.
     pub async fn start() -> Result<Self> {
-        let program = binary::find("redis-server", "redis-server")?;
+        let program = binary::required("redis-server", "redis-server")?;
         let (port, folder, password) = (Port::take()?, folder("redis")?, password());
         let settings = folder.path().join("redis.conf");
         let text = format!(

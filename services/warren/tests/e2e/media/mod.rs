@@ -119,7 +119,7 @@ impl Desk {
 
     /// How many files are in the object store, half-written ones included.
     fn kept(&self) -> usize {
-        let mut folders = vec![self.stage.warren.folder().join("data/media")];
+        let mut folders = vec![self.stage.warren.media_folder()];
         let mut count = 0;
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
