@@ -1,6 +1,6 @@
-//! `warren health`: what a container's health check runs. It asks the admin port of the process on this machine.
+//! `warren health`: what a container's health check runs. It asks the process on this machine.
 
-use crate::args::Common;
+use crate::args;
 use crate::failure::Failure;
 use crate::{serve, settings};
 use bytes::Bytes;
@@ -15,10 +15,14 @@ use tokio::net::TcpStream;
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Asks once.
-pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
-    let settings = settings::load(&arguments)?.config;
-    let address = reachable(settings.admin.listen);
-    match tokio::time::timeout(LIMIT, ask(address)).await {
+pub(crate) async fn run(arguments: args::Health) -> Result<(), Failure> {
+    let settings = settings::load(&arguments.common)?.config;
+    let (listen, path) = match arguments.simulator {
+        true => (settings.simulator.listen, "/admin/trust"),
+        false => (settings.admin.listen, "/readyz"),
+    };
+    let address = reachable(listen);
+    match tokio::time::timeout(LIMIT, ask(address, path)).await {
         Ok(Ok(StatusCode::OK)) => {
             serve::say("ready\n");
             Ok(())
@@ -39,10 +43,10 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn ask(address: SocketAddr) -> Result<StatusCode, String> {
+async fn ask(address: SocketAddr, path: &str) -> Result<StatusCode, String> {
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    let request = Request::get("/readyz").header(HOST, address.to_string()).body(Empty::<Bytes>::new());
+    let request = Request::get(path).header(HOST, address.to_string()).body(Empty::<Bytes>::new());
     let request = request.map_err(|error| error.to_string())?;
     tokio::select! {
         biased;

@@ -8,6 +8,7 @@ mod data_folder;
 mod doctor;
 mod failure;
 mod first_start;
+mod health;
 mod migrate;
 mod network;
 mod process;
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Simulator(arguments) => simulator::run(arguments).await,
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
+            Command::Health(arguments) => health::run(arguments).await,
             Command::Config(what) => settings::show(what),
         }
     });
