@@ -21,6 +21,9 @@ const UNIFY: &str = "warren-unify";
 
 const TECHNOLOGIES: &[&str] = &["warren-sqlite", "warren-memory", "warren-objects"];
 
+/// Adapters of servers: their tests start those.
+const SERVED: &[&str] = &["warren-ports", "warren-testkit"];
+
 const RULES: &[Rule] = &[
     Rule { name: UNIFY, may: &[], tests_may: &[] },
     Rule { name: "warren-domain", may: &[], tests_may: &[] },
@@ -30,7 +33,21 @@ const RULES: &[Rule] = &[
     Rule { name: "warren-sqlite", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
     Rule { name: "warren-memory", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
     Rule { name: "warren-objects", may: &["warren-domain", "warren-ports"], tests_may: &["warren-ports"] },
+    Rule { name: "warren-postgres", may: &["warren-domain", "warren-ports"], tests_may: SERVED },
+    Rule { name: "warren-nats", may: &["warren-domain", "warren-ports"], tests_may: SERVED },
+    Rule { name: "warren-redis", may: &["warren-domain", "warren-ports"], tests_may: SERVED },
+    Rule { name: "warren-raft", may: &["warren-domain", "warren-ports"], tests_may: SERVED },
     Rule { name: "warren-gateway", may: SERVICE, tests_may: TECHNOLOGIES },
+    Rule {
+        name: "warren-dispatcher",
+        may: SERVICE,
+        tests_may: &["warren-sqlite", "warren-memory", "warren-objects", "warren-testkit"],
+    },
+    Rule {
+        name: "warren-coordinator",
+        may: &["warren-domain", "warren-egress", "warren-ports", "warren-raft", "warren-runtime"],
+        tests_may: &["warren-memory", "warren-testkit"],
+    },
     Rule {
         name: "warren-worker",
         may: SERVICE,
@@ -39,19 +56,25 @@ const RULES: &[Rule] = &[
     Rule { name: "warren-simulator", may: &[], tests_may: &[] },
     Rule { name: "warren-swarm", may: &[], tests_may: &[] },
     Rule { name: "warren-testkit", may: &[], tests_may: &[] },
-    Rule { name: "xtask", may: &[], tests_may: &[] },
+    Rule { name: "xtask", may: &["warren-testkit"], tests_may: &[] },
     Rule { name: "warren", may: BINARY, tests_may: &["warren-swarm", "warren-testkit"] },
 ];
 
 const SERVICE: &[&str] = &["warren-domain", "warren-egress", "warren-ports", "warren-runtime"];
 
 const BINARY: &[&str] = &[
+    "warren-coordinator",
+    "warren-dispatcher",
     "warren-domain",
     "warren-egress",
     "warren-gateway",
     "warren-memory",
+    "warren-nats",
     "warren-objects",
     "warren-ports",
+    "warren-postgres",
+    "warren-raft",
+    "warren-redis",
     "warren-runtime",
     "warren-simulator",
     "warren-sqlite",

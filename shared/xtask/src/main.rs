@@ -1,10 +1,11 @@
 //! What developers and CI run: `cargo xtask test`, `cargo xtask bench`, `cargo xtask openapi`, `cargo xtask fuzz-api`,
-//! `cargo xtask arrows`, `cargo xtask features`. One module a command.
+//! `cargo xtask postgres`, `cargo xtask arrows`, `cargo xtask features`. One module a command.
 
 mod arrows;
 mod bench;
 mod features;
 mod fuzz;
+mod ledger;
 mod openapi;
 mod shell;
 mod system;
@@ -30,6 +31,8 @@ enum Command {
     Openapi(openapi::Options),
     /// Send requests made up from the description of the API, for up to ten minutes.
     FuzzApi,
+    /// Run a command beside a Postgres for its tests.
+    Postgres(ledger::Options),
     /// Check that crates depend only on the crates they may know.
     Arrows,
     /// Check that no build has a feature that weakens the protocol's own checks.
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(options) => bench::run(&options),
         Command::Openapi(options) => openapi::run(&options),
         Command::FuzzApi => fuzz::run(),
+        Command::Postgres(options) => ledger::run(&options),
         Command::Arrows => arrows::run(),
         Command::Features => features::run(),
     }

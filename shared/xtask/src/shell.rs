@@ -23,6 +23,12 @@ impl Program {
     pub(crate) fn new(program: impl AsRef<Path>, arguments: &[&str]) -> Self {
         let mut command = Command::new(program.as_ref());
         command.args(arguments).current_dir(root());
+        // What cargo says of the package that it runs: a cargo below this would build anew what looks at it.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+                command.env_remove(name);
+            }
+        }
         Self { command, line: format!("{} {}", program.as_ref().display(), arguments.join(" ")) }
     }
 

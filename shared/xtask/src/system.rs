@@ -1,27 +1,32 @@
 //! What tests need from the operating system: told first, installed from Debian's packages if it is missing.
 //!
-//! Standalone needs a C compiler (SQLite is compiled in) and nothing else. Servers that a cluster speaks to belong here as
-//! soon as a test starts one.
+//! Standalone needs a C compiler (SQLite is compiled in) and nothing else. The servers that a cluster speaks to are started by
+//! the tests themselves, on free ports; what Debian's packages start by themselves is not used.
 
 use crate::shell::Program;
 use anyhow::{Context, Result, bail};
+use warren_testkit::services;
 
 /// Something that has to be there.
 struct Need {
     /// What for.
     purpose: &'static str,
-    /// A program that answers if it is there.
-    probe: (&'static str, &'static [&'static str]),
+    /// A program that is found if it is there.
+    program: &'static str,
     /// The Debian packages that bring it.
     packages: &'static [&'static str],
 }
 
-const NEEDS: &[Need] =
-    &[Need { purpose: "a C compiler, for SQLite", probe: ("cc", &["--version"]), packages: &["gcc", "libc6-dev"] }];
+const NEEDS: &[Need] = &[
+    Need { purpose: "a C compiler, for SQLite", program: "cc", packages: &["gcc", "libc6-dev"] },
+    Need { purpose: "Postgres, the ledger of a cluster", program: "postgres", packages: &["postgresql"] },
+    Need { purpose: "Redis, for leases and rates", program: "redis-server", packages: &["redis-server"] },
+    Need { purpose: "NATS, the bus", program: "nats-server", packages: &["nats-server"] },
+];
 
 /// Installs what is missing; says so first.
 pub(crate) fn prepare() -> Result<()> {
-    let missing: Vec<_> = NEEDS.iter().filter(|need| !Program::new(need.probe.0, need.probe.1).works()).collect();
+    let missing: Vec<_> = NEEDS.iter().filter(|need| !is_there(need.program)).collect();
     if missing.is_empty() {
         println!("Nothing to install: everything that the tests need is there.");
         return Ok(());
@@ -40,6 +45,10 @@ pub(crate) fn prepare() -> Result<()> {
     let quiet = |arguments: &[&str]| Program::new("apt-get", arguments).env("DEBIAN_FRONTEND", "noninteractive").run();
     quiet(&["update", "-q"])?;
     quiet(&[&["install", "-q", "-y", "--no-install-recommends"], packages.as_slice()].concat())
+}
+
+fn is_there(program: &str) -> bool {
+    services::find(program).is_some()
 }
 
 fn is_root() -> Result<bool> {

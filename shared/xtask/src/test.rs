@@ -1,8 +1,10 @@
 //! `cargo xtask test`: what CI runs, and what a newcomer runs first.
 
+use crate::ledger::Shared;
 use crate::shell::Program;
 use crate::{arrows, features, openapi, system};
 use anyhow::{Context, Result};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 /// The tests need fault points; the product must build without them.
@@ -29,7 +31,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("lints", lints)?;
     step("document", openapi::check)?;
     if !options.checks_only {
-        let scratch = tempfile::Builder::new().prefix("warren-tests-").tempdir().context("a folder for the tests")?;
+        // The user of Postgres goes through it to its own folder.
+        let passable = std::fs::Permissions::from_mode(0o711);
+        let scratch = tempfile::Builder::new().prefix("warren-tests-").permissions(passable).tempdir();
+        let scratch = scratch.context("a folder for the tests")?;
         let scratch_path = scratch.path().as_os_str().to_owned();
         step("documentation tests", || doc_tests(&scratch_path))?;
         step("tests", || tests(options.filter.as_deref(), &scratch_path))?;
@@ -54,7 +59,8 @@ fn lints() -> Result<()> {
     Program::cargo(&[&["clippy", "--workspace"], &strict[..]].concat()).run()
 }
 
-/// With cargo-nextest if it is installed, else with cargo alone. Everything that a test leaves lies in `scratch`.
+/// With cargo-nextest if it is installed, else with cargo alone. Everything that a test leaves lies in `scratch`;
+/// one Postgres serves them all, and ends with this step however it ends.
 fn tests(filter: Option<&str>, scratch: &std::ffi::OsStr) -> Result<()> {
     let has_nextest = Program::cargo(&["nextest", "--version"]).works();
     let runner: &[&str] = if has_nextest { &["nextest", "run"] } else { &["test", "--lib", "--bins", "--tests"] };
@@ -63,7 +69,8 @@ fn tests(filter: Option<&str>, scratch: &std::ffi::OsStr) -> Result<()> {
     }
     let mut arguments = [runner, &["--workspace"], FAULTS].concat();
     arguments.extend(filter);
-    Program::cargo(&arguments).env("TMPDIR", scratch).run()
+    let postgres = Shared::start()?;
+    postgres.told(Program::cargo(&arguments).env("TMPDIR", scratch)).run()
 }
 
 fn doc_tests(scratch: &std::ffi::OsStr) -> Result<()> {

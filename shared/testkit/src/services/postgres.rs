@@ -36,7 +36,7 @@ pub enum Stop {
 /// Without [`Postgres::start_durable`] nothing is synced to disk: what was committed survives SIGKILL, but not the machine.
 #[derive(Debug)]
 pub struct Postgres {
-    server: Server,
+    server: Box<Server>,
     password: String,
 }
 
@@ -82,7 +82,7 @@ impl Postgres {
             arguments.extend(["-c".into(), setting.into()]);
         }
         let launch = Launch { program, arguments, user, end: Signal::QUIT };
-        let server = Server::start(launch, port, folder).await?;
+        let server = Box::new(Server::start(launch, port, folder).await?);
         let mut postgres = Self { server, password };
         postgres.ready().await?;
         Ok(postgres)
@@ -97,7 +97,7 @@ impl Postgres {
             Ok(server) => Database::create(&server, None).await,
             Err(_) => {
                 let server = Self::start().await?;
-                Database::create(&server.url(), Some(Box::new(server))).await
+                Database::create(&server.url(), Some(server)).await
             }
         }
     }
@@ -231,11 +231,11 @@ pub struct Database {
     server: String,
     name: String,
     url: String,
-    private: Option<Box<Postgres>>,
+    private: Option<Postgres>,
 }
 
 impl Database {
-    async fn create(server: &str, private: Option<Box<Postgres>>) -> Result<Self> {
+    async fn create(server: &str, private: Option<Postgres>) -> Result<Self> {
         let name = format!("test_{}", password());
         let (before, _) = server.rsplit_once('/').context("the URL names no database")?;
         let url = format!("{before}/{name}");
