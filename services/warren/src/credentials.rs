@@ -4,7 +4,7 @@
 //! the tenant made with it (`standalone.tenant`), written first. A start that dies in between is taken up by the next one:
 //! what nobody was shown is made again.
 
-use crate::compose::Store;
+use crate::compose::local::Store;
 use crate::failure::Failure;
 use warren_domain::key::{ApiKey, Scope, Secret};
 use warren_domain::tenant::Limits;
@@ -105,13 +105,13 @@ async fn tenant_key(store: &Store, tenant: TenantId, clock: &dyn Clock) -> Resul
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::compose;
+    use crate::compose::local;
     use warren_domain::Network;
     use warren_domain::time::SystemClock;
 
     async fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
-        let store = compose::open(compose::store_options(folder.path(), Network::Whatsapp)).await.unwrap();
+        let store = local::open(local::store_options(folder.path(), Network::Whatsapp)).await.unwrap();
         (folder, store)
     }
 

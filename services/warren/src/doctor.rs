@@ -2,10 +2,11 @@
 //! it writes to measure the disk and removes again.
 
 use crate::args::Common;
+use crate::compose::local;
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::{compose, credentials, process, sealing_key, serve, settings};
+use crate::{credentials, process, sealing_key, serve, settings};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -68,11 +69,11 @@ pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
 
 async fn examine_store(settings: &Settings, needs_admin_key: bool, report: &mut Report) {
     let folder = &settings.store.data_dir;
-    if !compose::has_store(folder) {
+    if !local::has_store(folder) {
         report.add("store", Ok("is made at the first start".to_owned()));
         return;
     }
-    let (store, network) = match compose::open_existing(settings, false).await {
+    let (store, network) = match local::open_existing(settings, false).await {
         Ok(opened) => opened,
         Err(failure) => return report.add("store", Err(failure.to_string())),
     };

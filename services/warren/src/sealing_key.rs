@@ -2,7 +2,7 @@
 //!
 //! The store keeps a value sealed with it, so that a later start with another key is refused before anything is read.
 
-use crate::compose::Store;
+use crate::compose::Facts;
 use crate::failure::Failure;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::fs::{File, OpenOptions};
@@ -21,8 +21,8 @@ const CHECK: &str = "sealing_check";
 type Bytes = Zeroizing<[u8; 32]>;
 
 /// The key for this store. An empty store gets one made and kept in `folder`, unless the settings have one.
-pub(crate) async fn settle(store: &Store, folder: &Path, configured: Option<&Secret>) -> Result<MasterKey, Failure> {
-    let check = store.meta(CHECK).await?;
+pub(crate) async fn settle(store: &impl Facts, folder: &Path, configured: Option<&Secret>) -> Result<MasterKey, Failure> {
+    let check = store.fact(CHECK).await?;
     let key = match find(folder, configured)? {
         Some(key) => key,
         None if check.is_none() => make(folder)
@@ -37,14 +37,14 @@ pub(crate) async fn settle(store: &Store, folder: &Path, configured: Option<&Sec
     let key = MasterKey::from_bytes(*key);
     let stored = match check {
         Some(stored) => stored,
-        None => store.put_meta_if_absent(CHECK, &key.seal_check()?).await?,
+        None => store.settle_fact(CHECK, &key.seal_check()?).await?,
     };
     if key.opens_check(&stored) { Ok(key) } else { Err(Failure::config(wrong())) }
 }
 
 /// What `doctor` says: a sentence, and whether it is well.
-pub(crate) async fn examine(store: &Store, folder: &Path, configured: Option<&Secret>) -> Result<String, Failure> {
-    let check = store.meta(CHECK).await?;
+pub(crate) async fn examine(store: &impl Facts, folder: &Path, configured: Option<&Secret>) -> Result<String, Failure> {
+    let check = store.fact(CHECK).await?;
     match (find(folder, configured)?, check) {
         (Some(key), Some(check)) if MasterKey::from_bytes(*key).opens_check(&check) => Ok("opens this store".to_owned()),
         (Some(_), Some(_)) => Err(Failure::config(wrong())),
@@ -102,12 +102,12 @@ fn make(folder: &Path) -> std::io::Result<Bytes> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::compose;
+    use crate::compose::local;
     use std::os::unix::fs::PermissionsExt;
     use warren_domain::Network;
 
-    async fn store(folder: &Path) -> Store {
-        compose::open(compose::store_options(folder, Network::Whatsapp)).await.unwrap()
+    async fn store(folder: &Path) -> local::Store {
+        local::open(local::store_options(folder, Network::Whatsapp)).await.unwrap()
     }
 
     fn secret(text: &str) -> Secret {

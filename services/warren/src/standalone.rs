@@ -4,7 +4,7 @@
 //! finishes what is under way), then the simulator, the bus, the store, and last the admin server and the lock.
 
 use crate::args;
-use crate::compose::{self, Local};
+use crate::compose::local::{self, Local};
 use crate::credentials;
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: args::Standalone) -> Result<(), Failure> {
     let (endpoint, sandbox) = reach(&arguments, &settings).await?;
     let metrics = Metrics::new();
     build_info(&metrics);
-    let store = compose::open(compose::store_options_of(&settings, endpoint.network, &metrics)).await?;
+    let store = local::open(local::store_options_of(&settings, endpoint.network, &metrics)).await?;
     let master_key = sealing_key::settle(&store, folder.path(), settings.store.sealing_key.as_ref()).await?;
     let local = Local::new(&settings, store, metrics).await?;
     let credentials = credentials::settle(&local.store, admin_key, local.clock.as_ref()).await?;

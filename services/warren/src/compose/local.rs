@@ -1,19 +1,17 @@
-//! The one file that names adapters: what stands behind each port.
+//! One process over one folder: SQLite, and bus, leases and placement in memory.
 
+use super::{Commits, Files};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use warren_domain::time::{Clock, SystemClock};
-use warren_domain::{Epoch, Network, ShardCount, media::MediaLimits};
-use warren_egress::{Guard, Policy};
+use warren_domain::{Epoch, Network, ShardCount};
 use warren_memory::{Bus, Leases, LocalPlacement};
-use warren_objects::{Bucket, ObjectStorage};
 use warren_ports::lease::Incarnation;
 use warren_ports::ledger::Ownership;
 use warren_runtime::{Health, Metrics};
-use warren_sqlite::{CommitObserver, OpenError, Options, Sqlite};
+use warren_sqlite::{OpenError, Options, Sqlite};
 use warren_worker::{Endpoint, sealing::MasterKey};
 
 /// Where standalone keeps everything.
@@ -32,14 +30,6 @@ pub(crate) struct Local {
     files: Files,
 }
 
-/// Files of messages: where they are, how large they may be, from where they may be fetched.
-struct Files {
-    objects: ObjectStorage,
-    limits: MediaLimits,
-    egress: Guard,
-    link_key: warren_gateway::LinkKey,
-}
-
 /// The store of a folder with the usual settings.
 pub(crate) fn store_options(folder: &Path, network: Network) -> Options {
     Options::new(folder, network)
@@ -50,60 +40,9 @@ pub(crate) fn store_options_of(settings: &Settings, network: Network, metrics: &
     Options {
         shard_count: ShardCount(settings.store.shard_count),
         readers: settings.store.readers,
-        observer: Some(Arc::new(Commits {
-            seconds: metrics.seconds("warren_commit_seconds", "How long a commit took, from the first try on."),
-            items: metrics.items("warren_commit_batch_items", "How many writes one commit held."),
-        })),
+        observer: Some(Commits::new(metrics)),
         ..store_options(&settings.store.data_dir, network)
     }
-}
-
-/// In the store: the key that signs links to files.
-const LINK_KEY: &str = "media_link_key";
-
-impl Files {
-    async fn open(settings: &Settings, store: &Store) -> Result<Self, Failure> {
-        let key = store.put_meta_if_absent(LINK_KEY, &rand::random::<[u8; 32]>()).await?;
-        let key = key.try_into().map_err(|_| Failure::system("the key of links to files is damaged"))?;
-        Ok(Self {
-            objects: objects(settings).await?,
-            limits: settings.media.limits(),
-            egress: Guard::new(policy(settings)?).map_err(|error| Failure::config(format!("egress: {error}")))?,
-            link_key: warren_gateway::LinkKey::new(key),
-        })
-    }
-}
-
-async fn objects(settings: &Settings) -> Result<ObjectStorage, Failure> {
-    let media = &settings.media;
-    let opened = match &media.s3_secret_key {
-        Some(secret) if !media.s3_endpoint.is_empty() => ObjectStorage::bucket(&Bucket {
-            endpoint: media.s3_endpoint.clone(),
-            name: media.s3_bucket.clone(),
-            region: media.s3_region.clone(),
-            access_key: media.s3_access_key.clone(),
-            secret_key: secret.reveal().to_owned(),
-        }),
-        _ if media.folder.as_os_str().is_empty() => ObjectStorage::folder(&settings.store.data_dir.join("media")).await,
-        _ => ObjectStorage::folder(&media.folder).await,
-    };
-    opened.map_err(|error| Failure::config(format!("media: {error}")))
-}
-
-fn policy(settings: &Settings) -> Result<Policy, Failure> {
-    let egress = &settings.egress;
-    let network = |text: &String| {
-        text.parse().map_err(|_| Failure::config("egress.networks: a network is written as 10.1.0.0/16 or fd00::/8"))
-    };
-    Ok(Policy {
-        plain_http: egress.allow_http,
-        ports: egress.ports.clone(),
-        networks: egress.networks.iter().map(network).collect::<Result<_, _>>()?,
-        internal_names: egress.internal_names.clone(),
-        own_hosts: egress.own_hosts.clone(),
-        max_bytes: settings.media.limits().most_bytes(),
-        ..Policy::default()
-    })
 }
 
 /// Opens a store.
@@ -195,18 +134,5 @@ impl Local {
     pub(crate) async fn close(self) {
         self.bus.close();
         self.store.close().await;
-    }
-}
-
-struct Commits {
-    seconds: prometheus::Histogram,
-    items: prometheus::Histogram,
-}
-
-impl CommitObserver for Commits {
-    fn committed(&self, items: usize, took: Duration) {
-        self.seconds.observe(took.as_secs_f64());
-        // At most 256 of them: exact.
-        self.items.observe(f64::from(u32::try_from(items).unwrap_or(u32::MAX)));
     }
 }
