@@ -4,6 +4,7 @@
 //! Nothing here sleeps for a fixed time to let something happen: [`eventually`] waits for a condition with a deadline.
 
 mod api;
+mod chaos;
 pub mod cluster;
 mod eventually;
 mod model;
@@ -15,6 +16,7 @@ mod stream;
 mod warren;
 
 pub use api::{Answer, Api, Draft};
+pub use chaos::{Chaos, Counts, Direction};
 pub use eventually::{PATIENCE, eventually};
 pub use model::{Event, Instance, Message, Pairing};
 pub use process::{Ended, Process};
