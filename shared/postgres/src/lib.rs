@@ -8,11 +8,27 @@
 //! [`Postgres`] implements every ledger port of `warren-ports`. All connections go to the primary, and directly or through a
 //! pooler that keeps one server connection a client connection: what a lane knows of its server process must stay true.
 
+mod accept;
+mod commit;
+mod counters;
 mod edge;
+mod events;
 mod failure;
+mod idempotency;
+mod instances;
+mod keys;
+mod lanes;
+mod maintenance;
+mod media;
+mod messages;
 mod meta;
 mod migrations;
+mod numbers;
 mod open;
+mod ownership;
+mod queue;
 mod rows;
+mod sessions;
+mod tenants;
 
 pub use open::{CommitObserver, OpenError, Options, Postgres};

@@ -1,5 +1,7 @@
 //! Opening the store: the server, its schema, its identity, its connections.
 
+use crate::accept::Acceptor;
+use crate::lanes::{Lanes, Setup};
 use crate::{meta, migrations};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
@@ -134,6 +136,9 @@ pub struct Postgres {
 }
 
 struct Inner {
+    acceptor: Acceptor,
+    lanes: Lanes,
+    control: PgPool,
     edge: PgPool,
     log: u64,
     shards: ShardCount,
@@ -158,20 +163,44 @@ impl Postgres {
         let log = meta::settle_identity(&mut conn, options.network, options.shard_count).await?;
         conn.close().await?;
 
-        let edge = PgPoolOptions::new()
-            .max_connections(options.pool.max(1))
-            .acquire_timeout(ACQUIRE)
-            // A connection that broke meanwhile shows on its first statement, which is run again.
-            .test_before_acquire(false)
-            .connect_lazy_with(with_limits(&connect, &EDGE_LIMITS));
-        let inner = Inner { edge, log, shards: options.shard_count, clock: options.clock };
+        let setup = Setup {
+            connect: with_limits(&connect, &LANE_LIMITS),
+            clock: Arc::clone(&options.clock),
+            shards: options.shard_count,
+            observer: options.observer,
+        };
+        let inner = Inner {
+            acceptor: Acceptor::start(with_limits(&connect, &EDGE_LIMITS), Arc::clone(&options.clock)),
+            lanes: Lanes::start(options.lanes, &setup),
+            control: pool(CONTROL, with_limits(&connect, &CONTROL_LIMITS)),
+            edge: pool(options.pool, with_limits(&connect, &EDGE_LIMITS)),
+            log,
+            shards: options.shard_count,
+            clock: options.clock,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Commits what is queued and closes the connections. Later calls are refused with `Unavailable`. Dropping every handle
     /// does the same without waiting.
     pub async fn close(&self) {
+        self.inner.acceptor.close().await;
+        self.inner.lanes.close().await;
+        self.inner.control.close().await;
         self.inner.edge.close().await;
+    }
+
+    pub(crate) fn acceptor(&self) -> &Acceptor {
+        &self.inner.acceptor
+    }
+
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.inner.lanes
+    }
+
+    /// The connections of takeovers.
+    pub(crate) fn control(&self) -> &PgPool {
+        &self.inner.control
     }
 
     pub(crate) fn edge_pool(&self) -> &PgPool {
@@ -202,7 +231,22 @@ struct Limits {
     idle: u32,
 }
 
+/// A take waits for the batches under way; one that waits longer is asked again.
+const CONTROL_LIMITS: Limits = Limits { statement: 2_000, lock: 500, idle: 1_000 };
+/// Whoever writes the log is over in two seconds, also if the process is held up in the middle.
+const LANE_LIMITS: Limits = Limits { statement: 2_000, lock: 1_000, idle: 1_500 };
 const EDGE_LIMITS: Limits = Limits { statement: 5_000, lock: 2_000, idle: 2_000 };
+/// Connections of takeovers.
+const CONTROL: u32 = 2;
+
+fn pool(size: u32, connect: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(size.max(1))
+        .acquire_timeout(ACQUIRE)
+        // A connection that broke meanwhile shows on its first statement, which is run again.
+        .test_before_acquire(false)
+        .connect_lazy_with(connect)
+}
 
 fn with_limits(connect: &PgConnectOptions, limits: &Limits) -> PgConnectOptions {
     connect.clone().options([
