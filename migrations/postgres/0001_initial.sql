@@ -371,3 +371,83 @@ CREATE TABLE number_check_uses (
 );
 
 CREATE INDEX number_check_uses_by_day ON number_check_uses (day);
+
+-- Accepts messages, each on its own verdict, in the order given: 0 new, 1 made before with the same key (`made` says which),
+-- 2 the key stands for something else, 3 no room in the queue, 4 no such instance, 5 not paired, 6 new, and in the store already
+-- (`again`: an earlier try may have been committed).
+--
+-- The counter rows are locked first, by instance_id. What follows is a statement of its own and sees all that was committed
+-- before: of one instance, messages are judged and numbered one call after the other, whichever process takes them. No two
+-- messages of a call share a key, unless as different parts of one request; and all of an instance have one `room`.
+--
+-- The settings hold for the plans of this function: they are made once a connection, for any number of messages.
+CREATE FUNCTION accept_messages(
+    ids UUID[], tenants UUID[], targets UUID[], rooms BIGINT[], keys TEXT[], parts TEXT[], fingerprints BYTEA[],
+    whatsapp_ids TEXT[], secrets BYTEA[], chats TEXT[], contents TEXT[], quotes TEXT[], deliveries SMALLINT[],
+    expiries BIGINT[], times BIGINT[], metadatas TEXT[], creations BIGINT[], files JSON, now BIGINT, again BOOLEAN
+) RETURNS TABLE (verdict SMALLINT, made UUID)
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM 1 FROM instance_counters c WHERE c.instance_id = ANY (targets) ORDER BY c.instance_id FOR NO KEY UPDATE;
+    RETURN QUERY
+    WITH judged AS MATERIALIZED (
+        SELECT asked.*, coalesce(p.resource, k.resource) AS made, CASE
+            WHEN k.purpose <> 1 OR k.fingerprint <> asked.fingerprint THEN 2
+            WHEN k.key IS NOT NULL AND (asked.part IS NULL OR p.key IS NOT NULL) THEN 1
+            WHEN i.id IS NULL THEN 4
+            WHEN i.phone IS NULL OR i.state IN ('created', 'pairing', 'logged_out') THEN 5
+            WHEN again AND EXISTS (SELECT 1 FROM messages m WHERE m.id = asked.id) THEN 6
+            ELSE 0
+        END AS verdict
+        FROM unnest(ids, tenants, targets, rooms, keys, parts, fingerprints, whatsapp_ids, secrets, chats, contents, quotes,
+            deliveries, expiries, times, metadatas, creations) WITH ORDINALITY AS asked (id, tenant_id, instance_id, room, key,
+            part, fingerprint, whatsapp_id, secret, chat, content, quoted, delivery, expires_at, send_at, metadata, created_at,
+            place)
+        LEFT JOIN idempotency k ON k.tenant_id = asked.tenant_id AND k.key = asked.key
+        LEFT JOIN idempotency p ON p.tenant_id = asked.tenant_id AND p.key = asked.part
+        LEFT JOIN instances i ON i.id = asked.instance_id AND i.tenant_id = asked.tenant_id AND i.deleted_at IS NULL
+    ), settled AS MATERIALIZED (
+        SELECT j.*, CASE
+            WHEN j.verdict > 0 THEN j.verdict
+            WHEN c.open_messages + row_number() OVER (PARTITION BY j.instance_id, j.verdict ORDER BY j.place) > j.room THEN 3
+            ELSE 0
+        END AS final
+        FROM judged j LEFT JOIN instance_counters c ON c.instance_id = j.instance_id
+    ), taken AS MATERIALIZED (
+        SELECT *, nextval('message_orders') AS queue_order FROM (SELECT * FROM settled WHERE final = 0 ORDER BY place) new
+    ), counted AS (
+        UPDATE instance_counters c
+        SET open_messages = c.open_messages + more.messages, last_active_at = greatest(c.last_active_at, now)
+        FROM (SELECT instance_id, count(*) AS messages FROM taken GROUP BY instance_id) more
+        WHERE c.instance_id = more.instance_id
+    ), kept AS (
+        INSERT INTO idempotency (tenant_id, key, purpose, fingerprint, resource, stored_at)
+        SELECT tenant_id, name, 1, fingerprint, id, now FROM (
+            (SELECT DISTINCT ON (tenant_id, key) tenant_id, key AS name, fingerprint, id FROM taken
+                WHERE key IS NOT NULL AND taken.made IS NULL ORDER BY tenant_id, key, place)
+            UNION ALL
+            SELECT tenant_id, part, fingerprint, id FROM taken WHERE part IS NOT NULL
+        ) names ORDER BY tenant_id, name
+    ), known AS (
+        INSERT INTO media (id, tenant_id, instance_id, origin, state, reason, mime_type, size, sha256, filename, link, source,
+            created_at, expires_at, bytes_gone)
+        SELECT f.id, f.tenant_id, f.instance_id, f.origin, f.state, f.reason, f.mime_type, f.size, decode(f.sha256, 'hex'),
+            f.filename, f.link, decode(f.source, 'hex'), f.created_at, f.expires_at, false
+        FROM json_to_recordset(files) AS f (place BIGINT, id UUID, tenant_id UUID, instance_id UUID, origin SMALLINT,
+            state SMALLINT, reason TEXT, mime_type TEXT, size BIGINT, sha256 TEXT, filename TEXT, link TEXT, source TEXT,
+            created_at BIGINT, expires_at BIGINT)
+        JOIN taken ON taken.place = f.place
+        ON CONFLICT (id) DO NOTHING
+    ), stored AS (
+        INSERT INTO messages (queue_order, id, tenant_id, instance_id, direction, status, delivery, backfilled, attempt,
+            stored_at, created_at, expires_at, send_at, whatsapp_id, chat, author_jid, content, quoted, metadata, secret)
+        SELECT queue_order, id, tenant_id, instance_id, 1, 0, delivery, false, 0, now, created_at, expires_at, send_at,
+            whatsapp_id, chat, '', content, quoted, metadata, secret
+        FROM taken
+    ), queued AS (
+        INSERT INTO queue (queue_order, instance_id, tenant_id, message_id, held, send_at, expires_at)
+        SELECT queue_order, instance_id, tenant_id, id, coalesce(send_at > now, false), send_at, expires_at FROM taken
+    )
+    SELECT settled.final::SMALLINT, settled.made FROM settled ORDER BY settled.place;
+END
+$$;
