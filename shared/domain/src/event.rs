@@ -1,5 +1,11 @@
 //! Events: what happened, in the order in which it happened to each instance.
 
+mod cursor;
+mod view;
+
+pub use cursor::{Cursor, NoCursor};
+pub use view::EventView;
+
 use crate::group::GroupUpdate;
 use crate::media::{MediaOutcome, MediaState};
 use crate::message::{Content, Message, MessageStatus};

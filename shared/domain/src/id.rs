@@ -96,6 +96,18 @@ id! {
     KeyId, "0192f0c1a2b37d4e8f90a1b2c3d4e55e"
 }
 id! {
+    /// One address of a tenant to which its events are posted.
+    WebhookId, "0192f0c1a2b37d4e8f90a1b2c3d4e58b"
+}
+id! {
+    /// One replay of events to a webhook.
+    ReplayId, "0192f0c1a2b37d4e8f90a1b2c3d4e59c"
+}
+id! {
+    /// One run of a dispatcher: a process start is another.
+    DispatcherId, "0192f0c1a2b37d4e8f90a1b2c3d4e5ad"
+}
+id! {
     /// One request, for logs and error bodies.
     RequestId, "0192f0c1a2b37d4e8f90a1b2c3d4e56f"
 }

@@ -20,10 +20,11 @@ pub mod restriction;
 pub mod shard;
 pub mod tenant;
 pub mod time;
+pub mod webhook;
 
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, EventId, EventType};
-pub use id::{InstanceId, KeyId, MediaId, MessageId, RequestId, TenantId};
+pub use id::{DispatcherId, InstanceId, KeyId, MediaId, MessageId, ReplayId, RequestId, TenantId, WebhookId};
 pub use instance::{Health, HealthStatus, Instance, InstanceState};
 pub use message::{Delivery, Direction, FailureReason, Message, MessageStatus};
 pub use network::Network;
@@ -34,3 +35,4 @@ pub use restriction::{Restriction, RestrictionReason, RestrictionScope};
 pub use shard::{Epoch, Fence, Shard, ShardCount};
 pub use tenant::Tenant;
 pub use time::Timestamp;
+pub use webhook::Webhook;

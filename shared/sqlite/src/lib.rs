@@ -30,6 +30,7 @@ mod rows;
 mod sessions;
 mod tenants;
 mod transaction;
+mod webhooks;
 mod writer;
 
 pub use open::{CommitObserver, OpenError, Options, Sqlite};

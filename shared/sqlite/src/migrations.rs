@@ -16,6 +16,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (4, "message_members", include_str!("../../../migrations/sqlite/0004_message_members.sql")),
     (5, "numbers_and_connections", include_str!("../../../migrations/sqlite/0005_numbers_and_connections.sql")),
     (6, "queue", include_str!("../../../migrations/sqlite/0006_queue.sql")),
+    (7, "webhooks", include_str!("../../../migrations/sqlite/0007_webhooks.sql")),
 ];
 
 /// Checks what was applied, and applies the rest if allowed.

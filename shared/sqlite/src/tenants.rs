@@ -2,7 +2,7 @@
 
 use crate::failure::Stop;
 use crate::rows::{from_json, json, time};
-use crate::{Sqlite, keys, media};
+use crate::{Sqlite, keys, media, webhooks};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use warren_domain::key::ApiKey;
@@ -67,6 +67,7 @@ impl Tenants for Sqlite {
                 tx.conn.prepare_cached(sql)?.execute(params![id.as_bytes()])?;
             }
             media::delete_of_tenant(tx, id)?;
+            webhooks::delete_of_tenant(tx, id)?;
             // Its keys go by the foreign key.
             let rows = tx.conn.prepare_cached("DELETE FROM tenants WHERE id = ?1")?.execute(params![id.as_bytes()])?;
             Ok(rows > 0)

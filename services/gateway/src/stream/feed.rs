@@ -4,10 +4,7 @@
 use crate::{
     problem::Result,
     state::App,
-    stream::{
-        cursor::Cursor,
-        tail::{Item, Rendered, STRETCH},
-    },
+    stream::tail::{Item, Rendered, STRETCH},
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use std::{
@@ -16,7 +13,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
-use warren_domain::{EventType, InstanceId, TenantId};
+use warren_domain::{EventType, InstanceId, TenantId, event::Cursor};
 use warren_ports::ledger::{EventFilter, Page};
 
 /// How long is waited when the log cannot be read, or was read to an end that its tail has passed.

@@ -13,7 +13,6 @@ use crate::{
     quota::Place,
     state::App,
     stream::{
-        cursor::Cursor,
         feed::{Feed, Filter},
         tail::Rendered,
     },
@@ -25,7 +24,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
-use warren_domain::{InstanceId, key::ApiKey};
+use warren_domain::{InstanceId, event::Cursor, key::ApiKey};
 
 /// So much is written before the client must have taken it.
 const BATCH_EVENTS: usize = 64;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a contract suite reports by panicking")]
 
 pub mod commit;
+pub mod deliveries;
 pub mod events;
 pub mod idempotency;
 pub mod instances;
@@ -16,9 +17,11 @@ pub mod ownership;
 pub mod queue;
 pub mod sessions;
 pub mod tenants;
+pub mod webhooks;
 
 use crate::ledger::{
-    Accepted, EdgeLedger, EventFilter, Inbound, NewMessage, Op, Outcome, OwnerLedger, Record, RecordKind, Taken, Write,
+    Accepted, DispatcherLedger, EdgeLedger, EventFilter, Inbound, NewMessage, Op, Outcome, OwnerLedger, Record, RecordKind,
+    Taken, Write,
 };
 use serde_json::Map;
 use warren_domain::event::{Event, NewEvent};
@@ -34,7 +37,7 @@ use warren_domain::{
 /// A ledger to test; whatever keeps it alive lives in it too. It has 1,024 shards and the machine's clock.
 pub trait Subject: Send + Sync {
     /// The ledger.
-    type Ledger: EdgeLedger + OwnerLedger;
+    type Ledger: EdgeLedger + OwnerLedger + DispatcherLedger;
     /// The ledger, empty at first.
     fn ledger(&self) -> &Self::Ledger;
 }
@@ -316,6 +319,19 @@ macro_rules! ledger_contract {
         ]);
         $crate::ledger_contract!(@suite maintenance, $make, [
             what_is_old_goes, open_messages_stay, queued_messages_expire, a_deleted_instance_goes_row_by_row,
+        ]);
+        $crate::ledger_contract!(@suite webhooks, $make, [
+            a_webhook_reads_back, webhooks_are_made_once_and_few, another_tenants_webhook_is_unknown,
+            webhooks_are_listed_by_id, a_patch_of_a_webhook_changes_what_it_names,
+            a_secret_is_replaced_and_stays_for_a_time, a_deleted_webhook_is_gone, webhooks_go_with_their_tenant,
+            replays_are_asked_for_and_cancelled,
+        ]);
+        $crate::ledger_contract!(@suite deliveries, $make, [
+            a_webhook_is_taken_by_one, claims_run_out, a_late_dispatcher_keeps_what_nobody_took,
+            only_enabled_webhooks_are_held, changes_are_seen_by_the_dispatcher, what_is_given_back_is_free,
+            progress_is_read_back, a_replay_ends, attempts_are_kept_in_rings,
+            dead_letters_are_kept_until_they_are_delivered, a_webhook_is_disabled_for_the_first_reason,
+            moving_a_webhook_ends_its_claim, a_new_address_is_tried_at_once, what_is_left_of_webhooks_goes,
         ]);
     };
     (@suite $suite:ident, $make:expr, [$($sentence:ident),+ $(,)?]) => {

@@ -5,6 +5,7 @@
 //! wait, see [`Committer`]), `Internal` for corrupt data.
 
 mod commit;
+mod deliveries;
 mod events;
 mod idempotency;
 mod instances;
@@ -15,8 +16,10 @@ mod numbers;
 mod ownership;
 mod sessions;
 mod tenants;
+mod webhooks;
 
 pub use commit::{Committer, Inbound, Op, Outcome, ReceiptTarget, Write};
+pub use deliveries::{Assignment, Claim, Claimed, Claiming, Deliveries, FlowProgress, Held, Lane, Progress};
 pub use events::{EventFilter, Events, LogBounds, Page};
 pub use idempotency::{Idempotency, Reservation, Reserved, StoredResponse};
 pub use instances::{InstanceFilter, InstancePatch, Instances};
@@ -27,10 +30,15 @@ pub use numbers::{CheckQuota, Numbers};
 pub use ownership::{Ownership, Taken};
 pub use sessions::{Record, RecordKind, Sessions};
 pub use tenants::{TenantPatch, Tenants};
+pub use webhooks::{AttemptFilter, WebhookPatch, Webhooks};
 
-/// What the edge (gateway, dispatcher) may do with the ledger. It cannot write events or session state.
-pub trait EdgeLedger: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers {}
-impl<T: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers> EdgeLedger for T {}
+/// What the edge (gateway) may do with the ledger. It cannot write events or session state.
+pub trait EdgeLedger: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers + Webhooks {}
+impl<T: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers + Webhooks> EdgeLedger for T {}
+
+/// What a dispatcher may do with the ledger: read the log, and say what it delivered of it.
+pub trait DispatcherLedger: Events + Deliveries {}
+impl<T: Events + Deliveries> DispatcherLedger for T {}
 
 /// What the owner of shards (worker) may do with the ledger.
 pub trait OwnerLedger: Instances + Messages + MediaFiles + Sessions + Ownership + Committer + Maintenance + Numbers {}

@@ -23,6 +23,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
+use warren_domain::event::{Cursor, EventView};
 use warren_ports::ledger::EventFilter;
 
 /// A stretch of the log.
@@ -41,7 +42,7 @@ use warren_ports::ledger::EventFilter;
     "more": false
 })))]
 struct Stretch {
-    #[schema(value_type = Vec<render::View<'static>>)]
+    #[schema(value_type = Vec<EventView<'static>>)]
     data: Vec<Box<RawValue>>,
     /// What to pass as `after` to go on from here; always there.
     next_cursor: String,
@@ -88,7 +89,7 @@ pub(crate) async fn handler(State(app): State<App>, caller: Reader, mut query: P
     for event in &page.events {
         data.push(RawValue::from_string(render::stored(start.log, event)?).map_err(Problem::internal)?);
     }
-    let next = cursor::Cursor { log: start.log, position: page.next };
+    let next = Cursor { log: start.log, position: page.next };
     let stretch = Stretch { data, next_cursor: next.to_string(), more: page.more };
     let body = serde_json::to_vec(&stretch).map_err(Problem::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
