@@ -27,7 +27,7 @@
 mod partitions;
 mod retention;
 
-pub(crate) use partitions::extend;
+pub(crate) use partitions::{extend, reach};
 pub(crate) use retention::{expire, oldest_stored_at};
 
 use crate::failure::{Stop, corrupt};

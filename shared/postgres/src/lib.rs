@@ -15,6 +15,7 @@ mod edge;
 mod events;
 mod failure;
 mod idempotency;
+mod import;
 mod instances;
 mod keys;
 mod lanes;
@@ -30,5 +31,6 @@ mod queue;
 mod rows;
 mod sessions;
 mod tenants;
+mod webhooks;
 
 pub use open::{CommitObserver, OpenError, Options, Postgres};

@@ -49,13 +49,15 @@ pub(crate) async fn raise(conn: &mut PgConnection, name: &str, to: i64) -> Resul
 /// Fixes what is fixed for the store's life, or compares it; the log's id.
 pub(crate) async fn settle_identity(
     conn: &mut PgConnection,
-    network: Network,
+    network: Option<Network>,
     shards: ShardCount,
 ) -> Result<u64, OpenError> {
     let mut transaction = conn.begin().await?;
-    let stored = text(&mut transaction, "store.network", network.to_string()).await?;
-    if stored != network.to_string() {
-        return Err(OpenError::OtherNetwork { stored, asked: network.to_string() });
+    if let Some(network) = network {
+        let stored = text(&mut transaction, "store.network", network.to_string()).await?;
+        if stored != network.to_string() {
+            return Err(OpenError::OtherNetwork { stored, asked: network.to_string() });
+        }
     }
     let stored = text(&mut transaction, "store.shards", shards.0.to_string()).await?;
     if stored != shards.0.to_string() {

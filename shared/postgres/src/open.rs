@@ -31,8 +31,8 @@ pub struct Options {
     pub url: String,
     /// How the connections call themselves at the server: which service, on which machine.
     pub application_name: String,
-    /// Which network's accounts it holds.
-    pub network: Network,
+    /// Which network's accounts it holds: fixed for ever by the first that says one. `None`: whatever it holds is right.
+    pub network: Option<Network>,
     /// How many shards there are.
     pub shard_count: ShardCount,
     /// Whether pending migrations are applied (an empty store has all pending).
@@ -50,11 +50,11 @@ pub struct Options {
 impl Options {
     /// Options for a server, with 1,024 shards, 16 connections, 4 lanes, no migrations allowed, and the machine's clock.
     #[must_use]
-    pub fn new(url: impl Into<String>, network: Network) -> Self {
+    pub fn new(url: impl Into<String>, network: impl Into<Option<Network>>) -> Self {
         Self {
             url: url.into(),
             application_name: "warren".to_owned(),
-            network,
+            network: network.into(),
             shard_count: ShardCount::default(),
             migrate: false,
             pool: 16,
@@ -142,6 +142,8 @@ struct Inner {
     edge: PgPool,
     log: u64,
     shards: ShardCount,
+    /// How a connection is made whose work takes as long as it takes.
+    unlimited: PgConnectOptions,
     clock: Arc<dyn Clock>,
 }
 
@@ -176,6 +178,7 @@ impl Postgres {
             edge: pool(options.pool, with_limits(&connect, &EDGE_LIMITS)),
             log,
             shards: options.shard_count,
+            unlimited: connect,
             clock: options.clock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -205,6 +208,11 @@ impl Postgres {
 
     pub(crate) fn edge_pool(&self) -> &PgPool {
         &self.inner.edge
+    }
+
+    /// A connection of its own, without limits.
+    pub(crate) async fn long_connection(&self) -> sqlx::Result<PgConnection> {
+        self.inner.unlimited.connect().await
     }
 
     /// Now, by the store's clock.
@@ -264,12 +272,13 @@ fn connect_options(options: &Options) -> Result<PgConnectOptions, OpenError> {
     // Its error may repeat what it did not understand, the password included.
     let connect = PgConnectOptions::from_str(&options.url).map_err(|_| {
         let scheme = options.url.split_once("://").map_or("no scheme", |(scheme, _)| scheme);
-        OpenError::Url(if scheme.starts_with("postgres") { "it cannot be read".to_owned() } else { format!("it begins with {scheme}") })
+        OpenError::Url(if scheme.starts_with("postgres") {
+            "it cannot be read".to_owned()
+        } else {
+            format!("it begins with {scheme}")
+        })
     })?;
-    Ok(connect
-        .application_name(&options.application_name)
-        .statement_cache_capacity(STATEMENTS)
-        .disable_statement_logging())
+    Ok(connect.application_name(&options.application_name).statement_cache_capacity(STATEMENTS).disable_statement_logging())
 }
 
 async fn first_connection(connect: &PgConnectOptions) -> Result<PgConnection, OpenError> {

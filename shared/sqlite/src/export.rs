@@ -13,24 +13,27 @@ use warren_ports::moving::{CHUNK, Chunk, Export, Moved, TABLES};
 #[async_trait]
 impl Export for Sqlite {
     async fn export(&self, chunks: mpsc::Sender<Chunk>) -> Result<Moved> {
-        // One read, one transaction: one moment. It may take longer than a reader waits for: it is asked for a table at a time
-        // only where nobody writes, so the moment is the same for all of them.
-        let mut moved = Moved::default();
-        for table in TABLES {
-            let (sink, mut so_far) = (chunks.clone(), moved);
-            moved = self
-                .read(move |conn| {
-                    send_table(conn, table, &sink, &mut so_far)?;
-                    Ok(so_far)
-                })
-                .await?;
+        let store = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            // One transaction: one moment.
+            let mut conn = store.long_reader()?;
+            let snapshot = conn.transaction()?;
+            let mut moved = Moved::default();
+            for table in TABLES {
+                send_table(&snapshot, table, &chunks, &mut moved)?;
+            }
+            Ok(moved)
+        });
+        match reading.await.map_err(Error::internal)? {
+            Ok(moved) => Ok(moved),
+            Err(Stop::Verdict(error)) => Err(error),
+            Err(Stop::Sql(error)) => Err(Error::internal(error)),
         }
-        Ok(moved)
     }
 }
 
 fn send_table(conn: &Connection, table: &str, sink: &mpsc::Sender<Chunk>, moved: &mut Moved) -> Result<(), Stop> {
-    // The name is one of ours. `rowid` is the order in which rows came, where there is one.
+    // The name is one of ours.
     let mut statement = conn.prepare(&format!("SELECT * FROM {table}"))?;
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
@@ -76,7 +79,8 @@ fn count(table: &str, rows: &[Map<String, Value>], moved: &mut Moved) {
         "tenants" => moved.tenants += number,
         "instances" => moved.instances += number,
         "messages" => {
-            let is_open = |row: &&Map<String, Value>| row.get("status").and_then(Value::as_i64).is_some_and(|status| status < 2);
+            let is_open =
+                |row: &&Map<String, Value>| row.get("status").and_then(Value::as_i64).is_some_and(|status| status < 2);
             moved.open_messages += rows.iter().filter(is_open).count() as u64;
         }
         _ => {}

@@ -12,6 +12,7 @@ mod checkpoint;
 mod commit;
 mod counters;
 mod events;
+mod export;
 mod failure;
 mod idempotency;
 mod instances;

@@ -151,6 +151,7 @@ struct Inner {
     checkpoints: Mutex<Option<JoinHandle<()>>>,
     log: u64,
     shards: ShardCount,
+    path: PathBuf,
 }
 
 impl std::fmt::Debug for Sqlite {
@@ -192,6 +193,11 @@ impl Sqlite {
 
     pub(crate) fn shards(&self) -> ShardCount {
         self.inner.shards
+    }
+
+    /// One more connection that only reads, for work that takes as long as it takes.
+    pub(crate) fn long_reader(&self) -> rusqlite::Result<Connection> {
+        reader(&self.inner.path)
     }
 
     /// See [`Readers::read`].
@@ -244,6 +250,7 @@ fn open(options: Options) -> Result<Sqlite, OpenError> {
         checkpoints: Mutex::new(Some(thread)),
         log,
         shards: options.shard_count,
+        path,
     };
     Ok(Sqlite { inner: Arc::new(inner) })
 }

@@ -25,8 +25,7 @@ pub(super) struct Partition {
 
 /// All partitions, from the front of the log.
 pub(super) async fn all(conn: &mut PgConnection) -> Result<Vec<Partition>, sqlx::Error> {
-    let rows =
-        sqlx::query("SELECT lower, upper, opened_at FROM event_partitions ORDER BY lower").fetch_all(conn).await?;
+    let rows = sqlx::query("SELECT lower, upper, opened_at FROM event_partitions ORDER BY lower").fetch_all(conn).await?;
     let partition = |row: &sqlx::postgres::PgRow| {
         Ok(Partition { lower: row.try_get(0)?, upper: row.try_get(1)?, opened_at: row.try_get(2)? })
     };
@@ -63,6 +62,17 @@ pub(crate) async fn extend(conn: &mut PgConnection, now: Timestamp) -> Result<()
         known.push(added);
     }
     transaction.commit().await
+}
+
+/// Adds partitions until `position` is in one, inside the caller's transaction.
+pub(crate) async fn reach(conn: &mut PgConnection, position: i64) -> Result<(), sqlx::Error> {
+    let known = all(&mut *conn).await?;
+    let mut end = known.last().map_or(0, |last| last.upper);
+    while end <= position {
+        sqlx::query("SELECT add_event_partition($1, $2)").bind(end).bind(end + WIDEST).execute(&mut *conn).await?;
+        end += WIDEST;
+    }
+    Ok(())
 }
 
 fn ahead(known: &[Partition], given: i64) -> usize {
