@@ -156,6 +156,8 @@ impl Placement for LocalPlacement {
                 self.refresh(&shards);
             }
             Report::Released(shards) => self.release(&shards),
+            // Nobody waits for it here.
+            Report::Taken(_) => {}
             Report::Draining => self.drain(),
         }
     }

@@ -19,6 +19,9 @@ pub enum Report {
     Released(Vec<(Shard, Epoch)>),
     /// The ledger's epochs are lower than the assigned ones: it went back in time. Fresh epochs are needed.
     LedgerBehind(Vec<(Shard, Epoch)>),
+    /// These shards are served here now: their epochs are raised, their instances begin to connect. It changes no assignment:
+    /// it sets the pace at which further shards are moved, and says how far a recovery is.
+    Taken(Vec<(Shard, Epoch)>),
     /// This worker stops: its shards are to go elsewhere, none is to come. They vanish from the assignments as others are ready
     /// for them; those that are left when the worker's grace is over are [`Report::Released`] together.
     Draining,

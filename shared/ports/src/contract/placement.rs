@@ -134,6 +134,20 @@ pub async fn a_late_report_changes_nothing(placement: impl Placement) {
     assert!(shards[..3].iter().all(|shard| receiver.borrow().get(shard) == before.get(shard)));
 }
 
+/// That shards were taken changes no assignment, whether it is true or late.
+pub async fn a_taken_shard_stays(placement: impl Placement) {
+    let shards = four(&placement).await;
+    let receiver = placement.assignments();
+    let before = now(&receiver);
+    placement.report(Report::Taken(held(&receiver, &shards))).await;
+    placement.report(Report::Taken(shards.iter().map(|shard| (*shard, Epoch(before[shard].0 - 1))).collect())).await;
+    // What is reported afterwards is heard afterwards.
+    let last = shards[3];
+    placement.report(Report::LedgerBehind(vec![(last, before[&last])])).await;
+    until("the true report was heard", async || receiver.borrow().get(&last) > before.get(&last)).await;
+    assert!(shards[..3].iter().all(|shard| receiver.borrow().get(shard) == before.get(shard)));
+}
+
 /// A worker that drains is left with nothing, once it gave up what vanished.
 pub async fn draining_takes_everything_away(placement: impl Placement) {
     four(&placement).await;
@@ -165,6 +179,7 @@ macro_rules! placement_contract {
                 a_released_shard_vanishes,
                 reports_are_idempotent,
                 a_late_report_changes_nothing,
+                a_taken_shard_stays,
                 draining_takes_everything_away,
             ]
         );
