@@ -213,13 +213,12 @@ async fn insert(conn: &mut PgConnection, instance: &Instance, shard: Shard) -> s
 /// before it was marked is waited for, and what he brought ends too; whoever looks later finds it deleted.
 async fn delete(tx: &mut Tx, subject: Subject) -> Result<bool, Stop> {
     let (now, id) = (tx.now, subject.instance.uuid());
-    let marked =
-        sqlx::query("UPDATE instances SET deleted_at = $3 WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL")
-            .bind(id)
-            .bind(subject.tenant.uuid())
-            .bind(now.as_millis())
-            .execute(&mut **tx)
-            .await?;
+    let marked = sqlx::query("UPDATE instances SET deleted_at = $3 WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL")
+        .bind(id)
+        .bind(subject.tenant.uuid())
+        .bind(now.as_millis())
+        .execute(&mut **tx)
+        .await?;
     if marked.rows_affected() == 0 {
         return Ok(false);
     }

@@ -61,11 +61,13 @@ impl MediaFiles for Postgres {
 
     async fn forget_upload(&self, tenant: TenantId, id: MediaId) -> Result<()> {
         self.writing(|| async {
-            sqlx::query("DELETE FROM media WHERE id = $1 AND tenant_id = $2 AND origin = 0 AND state = 0 AND NOT bytes_gone")
-                .bind(id.uuid())
-                .bind(tenant.uuid())
-                .execute(self.pool())
-                .await?;
+            sqlx::query(
+                "DELETE FROM media WHERE id = $1 AND tenant_id = $2 AND origin = 0 AND state = 0 AND NOT bytes_gone",
+            )
+            .bind(id.uuid())
+            .bind(tenant.uuid())
+            .execute(self.pool())
+            .await?;
             Ok(())
         })
         .await
@@ -130,8 +132,7 @@ impl MediaFiles for Postgres {
     }
 
     async fn media_deleted(&self, files: &[(TenantId, MediaId)]) -> Result<()> {
-        let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) =
-            files.iter().map(|(tenant, id)| (tenant.uuid(), id.uuid())).unzip();
+        let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) = files.iter().map(|(tenant, id)| (tenant.uuid(), id.uuid())).unzip();
         self.writing(|| async {
             sqlx::query(
                 "UPDATE media SET bytes_gone = TRUE, reason = CASE state WHEN 2 THEN reason ELSE 'expired' END, state = 2,

@@ -3,7 +3,9 @@
 //! One table for both directions. Everything of a message is persisted; its encrypted form only from the claim until the
 //! server's ack, with its place in the queue.
 
-use crate::rows::{self, Id, direction_number, message_columns, message_source, message_status, outbound_columns, small, uuids};
+use crate::rows::{
+    self, Id, direction_number, message_columns, message_source, message_status, outbound_columns, small, uuids,
+};
 use crate::{Postgres, accept, queue};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -178,11 +180,10 @@ impl Messages for Postgres {
 
 /// The messages with these ids, whoever's they are.
 pub(crate) async fn find(conn: impl PgExecutor<'_>, ids: &[MessageId]) -> sqlx::Result<Vec<Message>> {
-    let rows =
-        sqlx::query(concat!("SELECT ", message_columns!(), " FROM ", message_source!(), " WHERE m.id = ANY ($1)"))
-            .bind(uuids(ids))
-            .fetch_all(conn)
-            .await?;
+    let rows = sqlx::query(concat!("SELECT ", message_columns!(), " FROM ", message_source!(), " WHERE m.id = ANY ($1)"))
+        .bind(uuids(ids))
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(rows::message).collect()
 }
 

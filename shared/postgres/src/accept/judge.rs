@@ -91,12 +91,7 @@ impl Line {
 
     /// Judges messages and stores what is accepted, in one transaction; a verdict each, in their order. `again` if an earlier
     /// try may have been committed.
-    pub(super) async fn judge(
-        &mut self,
-        asked: &[&Asked],
-        now: Timestamp,
-        again: bool,
-    ) -> Result<Vec<Accepted>, Undone> {
+    pub(super) async fn judge(&mut self, asked: &[&Asked], now: Timestamp, again: bool) -> Result<Vec<Accepted>, Undone> {
         // Taken out, so that a connection whose statement was not waited for to its end is not used again.
         let mut conn = match self.conn.take() {
             Some(conn) => conn,

@@ -1,0 +1,9 @@
+//! The edge's writes as several gateways make them at once: two handles over one database are two processes to it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod accept;
+mod faults;
+mod storm;
+mod tenancy;
+mod world;
