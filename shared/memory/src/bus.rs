@@ -1,21 +1,18 @@
 //! The bus inside one process: a map of servers by shard and a map of listeners by topic.
 
-use crate::queue::Queue;
 use async_trait::async_trait;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use warren_domain::Shard;
+use warren_ports::bus::listeners::Listeners;
 use warren_ports::bus::{Command, Listener, Reply, Request, RequestError, Ring, Topic};
 
 /// Requests that may wait for one server.
 const SERVER_QUEUE: usize = 256;
-/// Locks over topics; a power of two. Rings of different tenants seldom meet in one.
-const STRIPES: usize = 64;
 /// The pauses before a request that its server dropped is offered again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -30,12 +27,9 @@ pub struct Bus {
 struct Inner {
     /// One entry a shard that was ever served: bounded by the number of shards.
     servers: Mutex<HashMap<Shard, Server>>,
-    topics: Box<[Mutex<Topics>]>,
-    hasher: RandomState,
+    listeners: Arc<Listeners>,
     closed: AtomicBool,
 }
-
-type Topics = HashMap<Topic, Vec<Arc<Queue>>>;
 
 /// The latest server of a shard, and the bell for those who wait for the next one.
 #[derive(Debug, Default)]
@@ -54,14 +48,8 @@ impl Bus {
     /// A bus that nobody listens to yet.
     #[must_use]
     pub fn new() -> Self {
-        let topics = (0..STRIPES).map(|_| Mutex::default()).collect();
         Self {
-            inner: Arc::new(Inner {
-                servers: Mutex::default(),
-                topics,
-                hasher: RandomState::new(),
-                closed: AtomicBool::new(false),
-            }),
+            inner: Arc::new(Inner { servers: Mutex::default(), listeners: Arc::default(), closed: AtomicBool::new(false) }),
         }
     }
 
@@ -73,28 +61,19 @@ impl Bus {
             server.requests = None;
             server.changed.notify_waiters();
         }
-        for stripe in &self.inner.topics {
-            for queue in lock(stripe).drain().flat_map(|(_, queues)| queues) {
-                queue.close();
-            }
-        }
+        self.inner.listeners.close();
     }
 
     /// How many topics somebody listens to.
     #[must_use]
     pub fn topics(&self) -> usize {
-        self.inner.topics.iter().map(|stripe| lock(stripe).len()).sum()
+        self.inner.listeners.topics()
     }
 }
 
 impl Inner {
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
-    }
-
-    fn stripe(&self, topic: Topic) -> Option<&Mutex<Topics>> {
-        let hash = usize::try_from(self.hasher.hash_one(topic) % STRIPES as u64).unwrap_or_default();
-        self.topics.get(hash)
     }
 
     fn bell(&self, shard: Shard) -> Arc<Notify> {
@@ -173,52 +152,11 @@ impl warren_ports::bus::Bus for Bus {
     }
 
     fn ring(&self, topic: Topic, ring: Ring) {
-        let Some(stripe) = self.inner.stripe(topic) else { return };
-        if let Some(queues) = lock(stripe).get(&topic) {
-            for queue in queues {
-                queue.push(ring.clone());
-            }
-        }
+        self.inner.listeners.ring(topic, &ring);
     }
 
     async fn listen(&self, topic: Topic) -> Box<dyn Listener> {
-        let queue = Arc::new(Queue::default());
-        if let Some(stripe) = self.inner.stripe(topic) {
-            let mut topics = lock(stripe);
-            // Looked at under the lock that `close` takes after it has set the flag.
-            if self.inner.is_closed() {
-                queue.close();
-            } else {
-                topics.entry(topic).or_default().push(Arc::clone(&queue));
-            }
-        }
-        Box::new(Subscription { bus: Arc::clone(&self.inner), topic, queue })
-    }
-}
-
-struct Subscription {
-    bus: Arc<Inner>,
-    topic: Topic,
-    queue: Arc<Queue>,
-}
-
-#[async_trait]
-impl Listener for Subscription {
-    async fn next(&mut self) -> Option<Ring> {
-        self.queue.pop().await
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let Some(stripe) = self.bus.stripe(self.topic) else { return };
-        let mut topics = lock(stripe);
-        if let Some(queues) = topics.get_mut(&self.topic) {
-            queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
-            if queues.is_empty() {
-                topics.remove(&self.topic);
-            }
-        }
+        self.inner.listeners.listen(topic, || ())
     }
 }
 

@@ -4,7 +4,6 @@
 mod bus;
 mod leases;
 mod placement;
-mod queue;
 
 pub use bus::Bus;
 pub use leases::Leases;

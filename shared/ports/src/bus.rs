@@ -2,6 +2,7 @@
 //! a sweep interval, never a message; a ring carries no authority.
 
 pub mod ask;
+pub mod listeners;
 
 pub use ask::{Answer, Ask, Refusal, RefusalKind};
 

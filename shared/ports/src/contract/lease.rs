@@ -1,6 +1,6 @@
 //! What every [`Leases`] does.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a contract suite reports by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a contract suite reports by panicking")]
 
 use super::until;
 use crate::lease::{Incarnation, Leases};
@@ -77,7 +77,13 @@ macro_rules! lease_contract {
         $crate::contract_tests!(
             $crate::contract::lease,
             $make,
-            [lives_for_its_ttl, renewing_extends, belongs_to_one_incarnation, release_ends_it_at_once, tells_how_long_each_lasts,]
+            [
+                lives_for_its_ttl,
+                renewing_extends,
+                belongs_to_one_incarnation,
+                release_ends_it_at_once,
+                tells_how_long_each_lasts,
+            ]
         );
     };
 }

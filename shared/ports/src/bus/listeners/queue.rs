@@ -1,15 +1,15 @@
 //! A listener's queue: bounded, never blocks the ringer, and remembers that it dropped something.
 
+use super::super::Ring;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
-use warren_ports::bus::Ring;
 
 /// Rings kept for one listener, besides one [`Ring::Missed`].
 const CAPACITY: usize = 256;
 
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -23,7 +23,7 @@ struct State {
 
 impl Queue {
     /// Adds a ring. In a full queue, the first ring that is dropped leaves [`Ring::Missed`] in its place.
-    pub(crate) fn push(&self, ring: Ring) {
+    pub(super) fn push(&self, ring: Ring) {
         let mut state = self.lock();
         if state.closed {
             return;
@@ -38,13 +38,13 @@ impl Queue {
     }
 
     /// Nothing comes any more; what is queued can still be heard.
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }
 
     /// The next ring; `None` once it is closed and empty. For one consumer.
-    pub(crate) async fn pop(&self) -> Option<Ring> {
+    pub(super) async fn pop(&self) -> Option<Ring> {
         loop {
             // `notify_one` stores a permit, so a push between the look and the wait is not lost.
             {
