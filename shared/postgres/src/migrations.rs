@@ -16,6 +16,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (4, "message_members", include_str!("../../../migrations/postgres/0004_message_members.sql")),
     (5, "numbers_and_connections", include_str!("../../../migrations/postgres/0005_numbers_and_connections.sql")),
     (6, "queue", include_str!("../../../migrations/postgres/0006_queue.sql")),
+    (7, "webhooks", include_str!("../../../migrations/postgres/0007_webhooks.sql")),
 ];
 
 /// Checks what was applied, and applies the rest if allowed.
@@ -64,8 +65,7 @@ async fn applied(conn: &mut PgConnection) -> Result<Vec<(i64, String)>, OpenErro
         (false, 0) => return Ok(Vec::new()),
         (false, _) => return Err(OpenError::NotWarren),
     }
-    let rows =
-        sqlx::query("SELECT version, checksum FROM warren_migrations ORDER BY version").fetch_all(conn).await?;
+    let rows = sqlx::query("SELECT version, checksum FROM warren_migrations ORDER BY version").fetch_all(conn).await?;
     Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
 }
 

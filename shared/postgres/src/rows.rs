@@ -14,8 +14,8 @@ use warren_domain::instance::Account;
 use warren_domain::message::{Outbound, Times};
 use warren_domain::proxy::Proxy;
 use warren_domain::{
-    Delivery, Direction, Epoch, FailureReason, Health, HealthStatus, Instance, InstanceId, InstanceState, KeyId, MediaId,
-    Message, MessageId, MessageStatus, Person, TenantId, Timestamp,
+    Delivery, Direction, DispatcherId, Epoch, FailureReason, Health, HealthStatus, Instance, InstanceId, InstanceState,
+    KeyId, MediaId, Message, MessageId, MessageStatus, Person, ReplayId, TenantId, Timestamp, WebhookId,
 };
 
 type Result<T> = std::result::Result<T, Error>;
@@ -90,7 +90,7 @@ macro_rules! ids {
     };
 }
 
-ids!(TenantId, InstanceId, MessageId, MediaId, KeyId);
+ids!(TenantId, InstanceId, MessageId, MediaId, KeyId, WebhookId, ReplayId, DispatcherId);
 
 /// The uuids of ids, for an array.
 pub(crate) fn uuids<T: Id>(ids: &[T]) -> Vec<Uuid> {
@@ -193,9 +193,7 @@ pub(crate) const fn health_number(status: HealthStatus) -> i16 {
 /// An instance from `instance_columns!`.
 pub(crate) fn instance(row: &PgRow) -> Result<Instance> {
     let account = match row.try_get::<Option<String>, _>(7)? {
-        Some(phone) => {
-            Some(Account { phone, jid: row.try_get(8)?, lid: row.try_get(9)?, push_name: row.try_get(10)? })
-        }
+        Some(phone) => Some(Account { phone, jid: row.try_get(8)?, lid: row.try_get(9)?, push_name: row.try_get(10)? }),
         None => None,
     };
     Ok(Instance {

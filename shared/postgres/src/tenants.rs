@@ -6,7 +6,7 @@
 use crate::edge::Tx;
 use crate::failure::Stop;
 use crate::rows::{self, Id, from_json, json, time};
-use crate::{Postgres, keys, media};
+use crate::{Postgres, keys, media, webhooks};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -124,6 +124,7 @@ async fn delete(tx: &mut Tx, id: TenantId) -> Result<bool, Stop> {
     }
     let now = tx.now;
     media::delete_of_tenant(tx, id, now).await?;
+    webhooks::delete_of_tenant(tx, id, now).await?;
     // Its keys go by the foreign key.
     sqlx::query(
         "WITH checks AS (DELETE FROM number_checks WHERE tenant_id = $1),

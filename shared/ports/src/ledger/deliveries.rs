@@ -132,7 +132,7 @@ pub trait Deliveries: Send + Sync {
     async fn give_back(&self, claims: &[Claim]) -> Result<()>;
     /// Says that a dispatcher ends: all that it holds is anybody's at once.
     async fn leave(&self, dispatcher: DispatcherId) -> Result<()>;
-    /// Commits what was done, a verdict each, in the order given: `false` if the claim holds no more; then nothing of it was
+    /// Commits what was done, at most one progress a claim, a verdict each, in the order given: `false` if the claim holds no more; then nothing of it was
     /// written. A replay that is not under way any more is passed over, the rest is written. Attempts get their numbers here.
     async fn record(&self, progress: Vec<Progress>) -> Result<Vec<bool>>;
 
