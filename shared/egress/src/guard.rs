@@ -57,8 +57,21 @@ impl Guard {
             return Err(SetupError::NoTlsProvider);
         }
         let rules = Arc::new(Rules::new(policy).ok_or(SetupError::Host)?);
-        let client = client(&rules, Arc::clone(&resolver)).map_err(SetupError::Client)?;
+        let client = client(&rules, Arc::clone(&resolver), None).map_err(SetupError::Client)?;
         Ok(Self { rules, client, resolver })
+    }
+
+    /// The same guard for who posts to the same places again and again: up to `idle_per_host` connections of each scheme, host
+    /// and port are kept for `idle` after they were last used, and serve the next request. A kept connection still goes to the
+    /// addresses that were judged when it was made, whatever its name resolves to by now; a new one is judged anew.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Client`].
+    pub fn keeping_connections(&self, idle_per_host: usize, idle: Duration) -> Result<Self, SetupError> {
+        let kept = Some(Kept { idle_per_host, idle });
+        let client = client(&self.rules, Arc::clone(&self.resolver), kept).map_err(SetupError::Client)?;
+        Ok(Self { client, rules: Arc::clone(&self.rules), resolver: Arc::clone(&self.resolver) })
     }
 
     /// Judges a URL by its shape; no packet is sent, no name is looked up. [`fetch`](Self::fetch) and [`post`](Self::post)
@@ -83,8 +96,16 @@ impl fmt::Debug for Guard {
     }
 }
 
-fn client(rules: &Arc<Rules>, resolver: Arc<dyn Resolver>) -> Result<Client, reqwest::Error> {
+/// Connections that outlive their request.
+struct Kept {
+    idle_per_host: usize,
+    idle: Duration,
+}
+
+fn client(rules: &Arc<Rules>, resolver: Arc<dyn Resolver>, kept: Option<Kept>) -> Result<Client, reqwest::Error> {
     let policy = &rules.policy;
+    // Where nobody says otherwise each request is judged by the addresses of its own moment: no connection outlives one.
+    let kept = kept.unwrap_or(Kept { idle_per_host: 0, idle: Duration::ZERO });
     let authorities = policy.authorities.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>()?;
     Client::builder()
         .no_proxy()
@@ -96,12 +117,12 @@ fn client(rules: &Arc<Rules>, resolver: Arc<dyn Resolver>) -> Result<Client, req
         .no_zstd()
         .no_deflate()
         .http1_only()
-        // Each request is judged by the addresses of its own moment: no connection outlives one.
-        .pool_max_idle_per_host(0)
+        .pool_max_idle_per_host(kept.idle_per_host)
+        .pool_idle_timeout(kept.idle)
         .https_only(!policy.plain_http)
         .connect_timeout(policy.connect_timeout)
         .tls_certs_merge(authorities)
-        .user_agent(concat!("Warren/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!("warren/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Vetted { resolver, rules: Arc::clone(rules) })
         .build()
 }

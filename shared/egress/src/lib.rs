@@ -12,7 +12,9 @@
 //! 2. **By what its name resolves to**, directly before the connection. The name is looked up once a connection; *all* its
 //!    addresses must be allowed ([`address_allowed`]), or there is none. The connection goes to the addresses that were
 //!    judged, while the name stays in SNI and `Host`: there is no second look-up that a rebinding name server could answer
-//!    otherwise. A connection serves one request, so every request is judged by the addresses of its own moment.
+//!    otherwise. A connection serves one request, so every request is judged by the addresses of its own moment; only who posts
+//!    to the same places again and again keeps connections ([`Guard::keeping_connections`]), to the addresses that were judged
+//!    when they were made.
 //! 3. **By where it is sent on to**: [`Guard::fetch`] follows a few redirects, each judged like the first URL, twice.
 //!    [`Guard::post`] follows none.
 //!

@@ -120,3 +120,23 @@ async fn no_answer_in_time_and_no_answer_at_all() {
     // Not sent a second time by the client itself.
     assert_eq!(server.connections().await, 1);
 }
+
+/// Kept connections serve again, and are judged when they are made: a name that is bound anew does not move them.
+#[tokio::test]
+async fn kept_connections_stay_where_they_were_judged() {
+    let (public, private) = Server::pair_keeping().await;
+    let names = Names::new(&[("hooks.example", &[&["127.0.0.1"], &["127.0.0.2"]])]);
+    let guard = guard(policy(public.address()), &names).keeping_connections(4, Duration::from_secs(60)).unwrap();
+    let send = async || {
+        let url = public.url("hooks.example", "/");
+        guard.post::<&str, &str>(&url, &[], Bytes::from_static(b"{}"), Limits::default()).await
+    };
+    for _ in 0..5 {
+        assert_eq!(send().await, Ok(Posted { status: 200, retry_after: None }));
+    }
+    assert_eq!((public.connections().await, public.requests().len()), (1, 5));
+    // A new connection is judged anew.
+    let unkept = self::guard(policy(public.address()), &names);
+    unkept.post::<&str, &str>(&public.url("hooks.example", "/"), &[], Bytes::new(), Limits::default()).await.unwrap_err();
+    assert_eq!(private.connections().await, 0);
+}

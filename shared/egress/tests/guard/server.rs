@@ -25,6 +25,8 @@ pub(crate) enum Reply {
     Trickle(Vec<u8>, Duration),
     /// These bytes, and then nothing, without an end.
     Silence(Vec<u8>),
+    /// An empty `200`, and then the next request.
+    Keep,
 }
 
 pub(crate) fn ok(body: &str) -> Reply {
@@ -96,6 +98,11 @@ impl Server {
         panic!("no port is free at both addresses");
     }
 
+    /// The same pair, of servers that answer `200` and keep their connections.
+    pub(crate) async fn pair_keeping() -> (Self, Self) {
+        Self::pair(|_, _| Reply::Keep, |_| Reply::Keep).await
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -145,9 +152,24 @@ async fn serve(
     written: &AtomicUsize,
     reply: &(dyn Fn(&str) -> Reply + Send + Sync),
 ) -> io::Result<()> {
-    let mut request = head(&mut stream).await?;
+    loop {
+        if !answer(&mut stream, log, written, reply).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// One request; whether another may follow.
+async fn answer(
+    stream: &mut TcpStream,
+    log: &Mutex<Vec<String>>,
+    written: &AtomicUsize,
+    reply: &(dyn Fn(&str) -> Reply + Send + Sync),
+) -> io::Result<bool> {
+    let mut request = head(stream).await?;
     if request == PROBE {
-        return stream.write_all(b"counted").await;
+        stream.write_all(b"counted").await?;
+        return Ok(false);
     }
     let length = header(&request, "content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
@@ -157,7 +179,7 @@ async fn serve(
     match reply(&request) {
         Reply::Bytes(bytes) => {
             stream.write_all(&bytes).await?;
-            stream.shutdown().await
+            stream.shutdown().await?;
         }
         Reply::Endless(first, again) => {
             stream.write_all(&first).await?;
@@ -176,9 +198,14 @@ async fn serve(
         Reply::Silence(first) => {
             stream.write_all(&first).await?;
             // Until the client is gone.
-            stream.read_to_end(&mut Vec::new()).await.map(drop)
+            stream.read_to_end(&mut Vec::new()).await?;
+        }
+        Reply::Keep => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
 /// The value of a header of a request.
