@@ -10,8 +10,8 @@
 //! come after ([`rounds`]). Events are appended at the end, all in one statement, in the order of the writes.
 
 mod fence;
-mod instance;
 mod inbound;
+mod instance;
 mod media;
 mod members;
 mod message;

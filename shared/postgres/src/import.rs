@@ -19,7 +19,7 @@ const LOG: [&str; 2] = ["store.log", crate::events::REMOVED_TO];
 
 #[async_trait]
 impl Import for Postgres {
-    async fn import(&self, mut chunks: mpsc::Receiver<Chunk>) -> Result<Moved> {
+    async fn import(&self, mut chunks: mpsc::Receiver<Result<Chunk>>) -> Result<Moved> {
         let mut conn = self.long_connection().await.map_err(failed)?;
         let taken = take_all(&mut conn, &mut chunks).await;
         // Its transaction, if one is open, ends with it.
@@ -48,7 +48,7 @@ fn bad(detail: &str) -> Error {
     Error::invalid("bad_export", detail)
 }
 
-async fn take_all(conn: &mut PgConnection, chunks: &mut mpsc::Receiver<Chunk>) -> Result<Moved, Stop> {
+async fn take_all(conn: &mut PgConnection, chunks: &mut mpsc::Receiver<Result<Chunk>>) -> Result<Moved, Stop> {
     let mut transaction = conn.begin().await?;
     // Nobody else fills it meanwhile.
     sqlx::query("LOCK TABLE tenants IN EXCLUSIVE MODE").execute(&mut *transaction).await?;
@@ -63,7 +63,8 @@ async fn take_all(conn: &mut PgConnection, chunks: &mut mpsc::Receiver<Chunk>) -
         )));
     }
     let mut moved = Moved::default();
-    while let Some(Chunk { table, rows }) = chunks.recv().await {
+    while let Some(chunk) = chunks.recv().await {
+        let Chunk { table, rows } = chunk.map_err(Stop::Verdict)?;
         if rows.len() > CHUNK || !TABLES.contains(&table.as_str()) {
             return Err(Stop::Verdict(bad("It holds a table that does not belong to a ledger.")));
         }

@@ -269,15 +269,15 @@ fn with_limits(connect: &PgConnectOptions, limits: &Limits) -> PgConnectOptions 
 }
 
 fn connect_options(options: &Options) -> Result<PgConnectOptions, OpenError> {
+    match options.url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("postgres" | "postgresql") => {}
+        Some(scheme) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
+            return Err(OpenError::Url(format!("it begins with {scheme}")));
+        }
+        _ => return Err(OpenError::Url("it names no scheme".to_owned())),
+    }
     // Its error may repeat what it did not understand, the password included.
-    let connect = PgConnectOptions::from_str(&options.url).map_err(|_| {
-        let scheme = options.url.split_once("://").map_or("no scheme", |(scheme, _)| scheme);
-        OpenError::Url(if scheme.starts_with("postgres") {
-            "it cannot be read".to_owned()
-        } else {
-            format!("it begins with {scheme}")
-        })
-    })?;
+    let connect = PgConnectOptions::from_str(&options.url).map_err(|_| OpenError::Url("it cannot be read".to_owned()))?;
     Ok(connect.application_name(&options.application_name).statement_cache_capacity(STATEMENTS).disable_statement_logging())
 }
 

@@ -82,10 +82,8 @@ pub(super) async fn compare(
     .bind(asked.iter().map(|(_, _, instance)| *instance).collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
-    let found: Vec<Found> = rows
-        .iter()
-        .map(|row| Ok(Found { epoch: row.try_get(0)?, home: row.try_get(1)? }))
-        .collect::<sqlx::Result<_>>()?;
+    let found: Vec<Found> =
+        rows.iter().map(|row| Ok(Found { epoch: row.try_get(0)?, home: row.try_get(1)? })).collect::<sqlx::Result<_>>()?;
     let standing = |(write, place): (&&Write, &usize)| match found.get(*place) {
         Some(found) => found.standing(write.fence, Shard::of(write.instance, shards)),
         None => Standing::Behind,

@@ -57,7 +57,8 @@ impl Owned {
 
     fn set_account(&mut self, account: &Account) -> bool {
         let account = account.clone();
-        let account = [Some(account.phone), Some(account.jid), account.lid, account.push_name.map(|name| crate::rows::shown(&name))];
+        let account =
+            [Some(account.phone), Some(account.jid), account.lid, account.push_name.map(|name| crate::rows::shown(&name))];
         let is_new = self.account != account;
         self.account = account;
         is_new

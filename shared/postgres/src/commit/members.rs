@@ -9,12 +9,7 @@ use warren_domain::group::Member;
 use warren_domain::{MessageId, MessageStatus, Recipient, Timestamp};
 use warren_ports::ledger::{Outcome, ReceiptTarget};
 
-pub(super) async fn audience(
-    tx: &mut Tx<'_>,
-    item: Item<'_>,
-    message: MessageId,
-    members: &[Member],
-) -> Result<Outcome> {
+pub(super) async fn audience(tx: &mut Tx<'_>, item: Item<'_>, message: MessageId, members: &[Member]) -> Result<Outcome> {
     let open = sqlx::query(
         "SELECT m.queue_order, m.chat FROM queue q JOIN messages m ON m.queue_order = q.queue_order
          WHERE m.id = $1 AND m.instance_id = $2 AND m.direction = 1",
@@ -51,12 +46,7 @@ pub(super) async fn audience(
     Ok(Outcome::Done)
 }
 
-pub(super) async fn receipt(
-    tx: &mut Tx<'_>,
-    item: Item<'_>,
-    target: &ReceiptTarget,
-    member: &Member,
-) -> Result<Outcome> {
+pub(super) async fn receipt(tx: &mut Tx<'_>, item: Item<'_>, target: &ReceiptTarget, member: &Member) -> Result<Outcome> {
     let instance = item.write.instance;
     let names: HashSet<_> = target.whatsapp_ids.iter().map(|name| (instance, name.as_str())).collect();
     let mut messages = Messages::load(&mut *tx.conn, HashSet::new(), names).await?;

@@ -74,10 +74,7 @@ async fn delete_named(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<HashSet<(Uu
     .bind(named)
     .fetch_all(&mut *tx.conn)
     .await?;
-    Ok(rows
-        .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
-        .collect::<sqlx::Result<_>>()?)
+    Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect::<sqlx::Result<_>>()?)
 }
 
 async fn put_all(tx: &mut Tx<'_>, put: &[(Name<'_>, (Uuid, &Record))]) -> Result<()> {
@@ -100,13 +97,7 @@ async fn put_all(tx: &mut Tx<'_>, put: &[(Name<'_>, (Uuid, &Record))]) -> Result
     Ok(())
 }
 
-pub(super) async fn mark(
-    tx: &mut Tx<'_>,
-    item: Item<'_>,
-    kind: RecordKind,
-    keys: &[Vec<u8>],
-    mark: i64,
-) -> Result<Outcome> {
+pub(super) async fn mark(tx: &mut Tx<'_>, item: Item<'_>, kind: RecordKind, keys: &[Vec<u8>], mark: i64) -> Result<Outcome> {
     let done = sqlx::query("UPDATE session_records SET mark = $4 WHERE instance_id = $1 AND kind = $2 AND key = ANY($3)")
         .bind(item.write.instance.uuid())
         .bind(kind as i16)
@@ -120,11 +111,13 @@ pub(super) async fn mark(
 pub(super) async fn delete_prefix(tx: &mut Tx<'_>, item: Item<'_>, kind: RecordKind, prefix: &[u8]) -> Result<Outcome> {
     let end = after_prefix(prefix);
     let query = match &end {
-        Some(end) => sqlx::query("DELETE FROM session_records WHERE instance_id = $1 AND kind = $2 AND key >= $3 AND key < $4")
-            .bind(item.write.instance.uuid())
-            .bind(kind as i16)
-            .bind(prefix)
-            .bind(end.as_slice()),
+        Some(end) => {
+            sqlx::query("DELETE FROM session_records WHERE instance_id = $1 AND kind = $2 AND key >= $3 AND key < $4")
+                .bind(item.write.instance.uuid())
+                .bind(kind as i16)
+                .bind(prefix)
+                .bind(end.as_slice())
+        }
         None => sqlx::query("DELETE FROM session_records WHERE instance_id = $1 AND kind = $2 AND key >= $3")
             .bind(item.write.instance.uuid())
             .bind(kind as i16)
@@ -133,19 +126,13 @@ pub(super) async fn delete_prefix(tx: &mut Tx<'_>, item: Item<'_>, kind: RecordK
     Ok(changed(query.execute(&mut *tx.conn).await?.rows_affected()))
 }
 
-pub(super) async fn delete_marked_before(
-    tx: &mut Tx<'_>,
-    item: Item<'_>,
-    kind: RecordKind,
-    before: i64,
-) -> Result<Outcome> {
-    let done =
-        sqlx::query("DELETE FROM session_records WHERE instance_id = $1 AND kind = $2 AND mark > 0 AND mark < $3")
-            .bind(item.write.instance.uuid())
-            .bind(kind as i16)
-            .bind(before)
-            .execute(&mut *tx.conn)
-            .await?;
+pub(super) async fn delete_marked_before(tx: &mut Tx<'_>, item: Item<'_>, kind: RecordKind, before: i64) -> Result<Outcome> {
+    let done = sqlx::query("DELETE FROM session_records WHERE instance_id = $1 AND kind = $2 AND mark > 0 AND mark < $3")
+        .bind(item.write.instance.uuid())
+        .bind(kind as i16)
+        .bind(before)
+        .execute(&mut *tx.conn)
+        .await?;
     Ok(changed(done.rows_affected()))
 }
 

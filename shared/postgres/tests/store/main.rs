@@ -1,0 +1,12 @@
+//! What the store itself must stand: takeovers, broken connections, restarts, a log that is read while it is written, and
+//! opening what is not its own.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod faults;
+mod horizon;
+mod lanes;
+mod opening;
+mod ownership;
+mod retention;
+mod world;
