@@ -24,6 +24,10 @@ mod leases {
     warren_ports::lease_contract!(async { warren_memory::Leases::new() });
 }
 
+mod limiter {
+    warren_ports::limiter_contract!(async { warren_memory::Limiter::new() });
+}
+
 mod placement {
     use warren_domain::{Epoch, ShardCount};
 

@@ -1,5 +1,9 @@
 //! Rates: how often something may happen, counted by all processes together.
 
+mod buckets;
+
+pub use buckets::Buckets;
+
 use async_trait::async_trait;
 use std::{num::NonZeroU32, time::Duration};
 

@@ -67,11 +67,11 @@ pub trait Export: Send + Sync {
 /// A store that can be filled.
 #[async_trait]
 pub trait Import: Send + Sync {
-    /// Takes everything that comes, and commits it once the channel ends: all of it or, after any error, nothing. A row that
-    /// `meta` already has must be the same there.
+    /// Takes everything that comes, and commits it once the channel ends: all of it or, after any error, nothing; an error that
+    /// comes is returned. A row that `meta` already has must be the same there.
     ///
     /// # Errors
     /// `Conflict` `store_not_empty` if it holds a tenant; `Conflict` `other_store` if it belongs to another network or counts
     /// shards differently; `Invalid` `bad_export` for a table or a value that cannot be.
-    async fn import(&self, chunks: mpsc::Receiver<Chunk>) -> Result<Moved>;
+    async fn import(&self, chunks: mpsc::Receiver<Result<Chunk>>) -> Result<Moved>;
 }
