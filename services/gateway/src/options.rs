@@ -14,6 +14,9 @@ pub struct Options {
     pub queue_limit: u32,
     /// How many instances a tenant without a limit of its own may have. Default 10,000.
     pub instance_limit: u32,
+    /// How many requests a second a tenant without a limit of its own may make, at all gateways together; as many may come at
+    /// once. 0 is any number. Default 0.
+    pub requests_per_second: u32,
     /// How many numbers WhatsApp may be asked about through one instance on a day (UTC); what is answered from what is known
     /// does not count. An account that asks for many is soon banned. Default 1,000.
     pub number_checks_per_instance: u32,
@@ -37,6 +40,10 @@ pub struct Options {
     pub downloads: usize,
     /// How many downloads one tenant may have under way here. Default 64.
     pub downloads_per_tenant: usize,
+    /// How many wrong keys one address may present a minute; further ones are answered 429. Beyond ten times as many, keys
+    /// from there are no longer looked up in the store, and only those are taken that were used in the last 30 s: raise it
+    /// where many callers come from one address. Default 20.
+    pub wrong_keys_per_minute: u32,
     /// Origins (`https://app.example.com`) whose pages may open a WebSocket, besides the gateway's own; `*` for any.
     /// Default none. Clients that are no browsers send no origin and are not asked for one.
     pub allowed_origins: Vec<String>,
@@ -72,6 +79,7 @@ impl Default for Options {
             shard_count: ShardCount::default(),
             queue_limit: 10_000,
             instance_limit: 10_000,
+            requests_per_second: 0,
             number_checks_per_instance: 1_000,
             number_checks_per_tenant: 50_000,
             body_limit_bytes: 1024 * 1024,
@@ -83,6 +91,7 @@ impl Default for Options {
             uploads_per_tenant: 8,
             downloads: 512,
             downloads_per_tenant: 64,
+            wrong_keys_per_minute: 20,
             allowed_origins: Vec::new(),
             header_timeout_ms: 30_000,
             body_timeout_ms: 30_000,
@@ -143,6 +152,9 @@ impl Options {
             if value == 0 {
                 return Err(InvalidOptions(name));
             }
+        }
+        if self.wrong_keys_per_minute == 0 {
+            return Err(InvalidOptions("wrong_keys_per_minute"));
         }
         Ok(())
     }

@@ -136,6 +136,7 @@ mod tests {
         let ports = Ports {
             ledger: Arc::new(ledger),
             bus: Arc::new(warren_memory::Bus::new()),
+            limiter: Arc::new(warren_memory::Limiter::new()),
             clock: Arc::new(SystemClock),
             metrics: Metrics::new(),
             admin_key: None,

@@ -6,7 +6,7 @@ use crate::{
     openapi::Document,
     request,
     state::App,
-    v1::{chats, contacts, events, groups, health, instances, keys, media, messages, pairing, tenants},
+    v1::{chats, contacts, events, groups, health, instances, keys, media, messages, pairing, tenants, webhooks},
 };
 use axum::{Router, middleware};
 use utoipa::{OpenApi as _, openapi::OpenApi};
@@ -35,6 +35,7 @@ fn routed() -> OpenApiRouter<App> {
         .merge(groups())
         .merge(media())
         .merge(events())
+        .merge(webhooks())
 }
 
 /// About this server: without a key.
@@ -135,6 +136,20 @@ fn events() -> OpenApiRouter<App> {
         .routes(routes!(events::tickets::handler))
 }
 
+/// Events, posted.
+fn webhooks() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::create::handler, webhooks::list::handler))
+        .routes(routes!(webhooks::read::handler, webhooks::update::handler, webhooks::delete::handler))
+        .routes(routes!(webhooks::secret::handler))
+        .routes(routes!(webhooks::test::handler))
+        .routes(routes!(webhooks::deliveries::handler))
+        .routes(routes!(webhooks::dead_letters::handler))
+        .routes(routes!(webhooks::replay::handler))
+        .routes(routes!(webhooks::replays::list))
+        .routes(routes!(webhooks::replays::cancel))
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
@@ -167,6 +182,7 @@ mod tests {
         let ports = Ports {
             ledger: Arc::new(ledger),
             bus: Arc::new(warren_memory::Bus::new()),
+            limiter: Arc::new(warren_memory::Limiter::new()),
             clock: Arc::new(SystemClock),
             metrics: Metrics::new(),
             admin_key: None,

@@ -2,7 +2,7 @@
 
 use crate::{
     AdminKey, Options,
-    auth::Authentication,
+    auth::{Authentication, Rates},
     problem::{Problem, Result},
     quota::Quota,
     stream::Tails,
@@ -16,6 +16,7 @@ use warren_egress::Guard;
 use warren_ports::{
     bus::{Action, Answer, Ask, Bus, Command, Refusal, RefusalKind, Reply, RequestError},
     ledger::EdgeLedger,
+    limiter::Limiter,
     objects::Objects,
 };
 use warren_runtime::{Health, Lifecycle, Metrics};
@@ -26,6 +27,8 @@ pub struct Ports {
     pub ledger: Arc<dyn EdgeLedger>,
     /// The way to the owners of instances, and the bell of the log.
     pub bus: Arc<dyn Bus>,
+    /// What counts the requests of tenants, over all gateways.
+    pub limiter: Arc<dyn Limiter>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Where figures are registered; the gateway registers its own, so one gateway a registry.
@@ -54,6 +57,7 @@ pub(crate) struct Gateway {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) telemetry: Telemetry,
     pub(crate) authentication: Authentication,
+    pub(crate) rates: Rates,
     pub(crate) tails: Tails,
     pub(crate) sockets: Quota,
     pub(crate) polling: Polling,
@@ -72,9 +76,16 @@ pub(crate) type App = Arc<Gateway>;
 impl Gateway {
     pub(crate) fn new(options: Options, ports: Ports, lifecycle: Lifecycle) -> App {
         let telemetry = Telemetry::new(&ports.metrics);
-        let authentication =
-            Authentication::new(Arc::clone(&ports.ledger), ports.admin_key, telemetry.refused.clone(), &lifecycle);
+        let authentication = Authentication::new(
+            Arc::clone(&ports.ledger),
+            ports.admin_key,
+            options.wrong_keys_per_minute,
+            telemetry.refused.clone(),
+            &lifecycle,
+        );
+        let rates = Rates::new(ports.limiter, Arc::clone(&ports.ledger), options.requests_per_second);
         Arc::new(Self {
+            rates,
             sockets: Quota::new(options.websockets, options.websockets_per_tenant, telemetry.sockets.clone()),
             in_flight: Semaphore::new(options.requests.min(Semaphore::MAX_PERMITS)),
             uploads: Quota::new(options.uploads, options.uploads_per_tenant, telemetry.uploads.clone()),

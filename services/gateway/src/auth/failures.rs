@@ -10,10 +10,8 @@ use std::{
     time::Duration,
 };
 
-/// So many failures a minute are answered as such; further ones with 429.
-const FEW: u32 = 20;
-/// Beyond this the store is not asked any more for this address: only keys that are remembered get through.
-const FLOOD: u32 = 200;
+/// So many times as many as are answered as such are a flood.
+const FLOOD: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 /// How many addresses are remembered.
 const ADDRESSES: u64 = 50_000;
@@ -25,7 +23,7 @@ pub(super) enum Verdict {
     Few,
     /// Over the limit: wrong credentials are 429. Right ones still pass, for many callers may share one address.
     Many,
-    /// Far over the limit.
+    /// Ten times over the limit: the store is not asked any more for this address, only keys that are remembered get through.
     Flood,
 }
 
@@ -33,34 +31,34 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Failures {
     counts: Cache<IpAddr, Arc<AtomicU32>>,
-}
-
-impl Default for Failures {
-    fn default() -> Self {
-        Self { counts: Cache::builder().max_capacity(ADDRESSES).time_to_live(WINDOW).build() }
-    }
+    few: u32,
 }
 
 impl Failures {
+    /// So many failures a minute are answered as such; further ones with 429.
+    pub(super) fn new(few: u32) -> Self {
+        Self { counts: Cache::builder().max_capacity(ADDRESSES).time_to_live(WINDOW).build(), few }
+    }
+
     /// Counts one failure.
     pub(super) fn count(&self, address: IpAddr) -> Verdict {
         let count = self.counts.get_with(subject(address), Arc::default);
-        verdict(count.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+        self.judge(count.fetch_add(1, Ordering::Relaxed).saturating_add(1))
     }
 
     /// What the address has coming now.
     pub(super) fn verdict(&self, address: IpAddr) -> Verdict {
-        self.counts.get(&subject(address)).map_or(Verdict::Few, |count| verdict(count.load(Ordering::Relaxed)))
+        self.counts.get(&subject(address)).map_or(Verdict::Few, |count| self.judge(count.load(Ordering::Relaxed)))
     }
-}
 
-const fn verdict(failures: u32) -> Verdict {
-    if failures <= FEW {
-        Verdict::Few
-    } else if failures <= FLOOD {
-        Verdict::Many
-    } else {
-        Verdict::Flood
+    const fn judge(&self, failures: u32) -> Verdict {
+        if failures <= self.few {
+            Verdict::Few
+        } else if failures <= self.few.saturating_mul(FLOOD) {
+            Verdict::Many
+        } else {
+            Verdict::Flood
+        }
     }
 }
 
@@ -82,20 +80,19 @@ mod tests {
 
     #[test]
     fn twenty_are_few() {
-        let failures = Failures::default();
+        let failures = Failures::new(20);
         let (one, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         assert!((0..20).all(|_| failures.count(one) == Verdict::Few));
         assert_eq!(failures.count(one), Verdict::Many);
         assert_eq!(failures.verdict(other), Verdict::Few);
-        for _ in 0..200 {
-            failures.count(one);
-        }
+        assert!((21..200).all(|_| failures.count(one) == Verdict::Many));
+        assert_eq!(failures.count(one), Verdict::Flood);
         assert_eq!(failures.verdict(one), Verdict::Flood);
     }
 
     #[test]
     fn a_network_is_one_address() {
-        let failures = Failures::default();
+        let failures = Failures::new(20);
         for host in 0..21 {
             failures.count(format!("2001:db8::{host:x}").parse().unwrap());
         }

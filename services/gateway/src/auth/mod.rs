@@ -4,6 +4,7 @@
 
 mod failures;
 mod keys;
+mod rates;
 mod usage;
 
 use crate::{
@@ -19,6 +20,7 @@ use axum::{
 use failures::{Failures, Verdict};
 use keys::Keys;
 use prometheus::IntCounterVec;
+pub(crate) use rates::Rates;
 use sha2::{Digest, Sha256};
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -60,13 +62,14 @@ impl Authentication {
     pub(crate) fn new(
         ledger: Arc<dyn EdgeLedger>,
         admin: Option<AdminKey>,
+        wrong_keys_per_minute: u32,
         refused: IntCounterVec,
         lifecycle: &Lifecycle,
     ) -> Self {
         Self {
             admin,
             keys: Keys::new(Arc::clone(&ledger)),
-            failures: Failures::default(),
+            failures: Failures::new(wrong_keys_per_minute),
             usage: Usage::start(ledger, lifecycle),
             refused,
             nobody: rand::random(),
@@ -193,7 +196,10 @@ impl FromRequestParts<App> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         match app.authentication.caller(parts, app.now()).await? {
-            Caller::Key(key) => Ok(Self { tenant: key.tenant, key }),
+            Caller::Key(key) => {
+                app.rates.take(key.tenant).await?;
+                Ok(Self { tenant: key.tenant, key })
+            }
             Caller::Admin => Err(Problem::new(
                 ErrorKind::Forbidden,
                 "tenant_key_required",

@@ -4,6 +4,7 @@ use crate::{support::Gateway, worker::Worker};
 use serde_json::json;
 use std::time::Duration;
 use warren_domain::key::Secret;
+use warren_gateway::Options;
 
 /// Changes the last character.
 fn flipped(key: &str) -> String {
@@ -48,6 +49,15 @@ async fn row_3_twenty_failures_a_minute_are_enough() {
     assert_eq!(refused.header("retry-after"), Some("60"));
     // Others behind the same address are not shut out.
     gateway.get("/v1/instances", &tenant.key).await.is(200);
+}
+
+#[tokio::test]
+async fn how_many_wrong_keys_are_enough_is_the_operators_choice() {
+    let gateway = Gateway::with(Options { wrong_keys_per_minute: 2, ..Options::default() }).await;
+    let tenant = gateway.tenant().await;
+    for expected in [401, 401, 429] {
+        assert_eq!(gateway.get("/v1/instances", &flipped(&tenant.key)).await.status, expected);
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod credentials;
+mod described;
 mod docs;
 mod groups;
 mod hostile_http;
@@ -12,6 +13,7 @@ mod media;
 mod messages;
 mod operator;
 mod queue;
+mod rates;
 mod stream;
 mod stream_limits;
 mod support;

@@ -65,6 +65,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Sqlite,
     pub(crate) bus: warren_memory::Bus,
+    limiter: warren_memory::Limiter,
     pub(crate) objects: ObjectStorage,
     pub(crate) clock: Arc<TurnedClock>,
     pub(crate) lifecycle: Lifecycle,
@@ -132,20 +133,22 @@ impl Gateway {
         let network = Network::Simulator { static_key: [1; 32] };
         let ledger = Sqlite::open(warren_sqlite::Options::new(store.path(), network)).await.unwrap();
         let admin = AdminKey::generate().1;
-        Self::over(options, store, ledger, warren_memory::Bus::new(), Arc::default(), admin).await
+        let between = (warren_memory::Bus::new(), warren_memory::Limiter::new());
+        Self::over(options, store, ledger, between, Arc::default(), admin).await
     }
 
-    /// A second gateway over the same store and bus.
+    /// A second gateway over the same store, bus and rates.
     pub(crate) async fn beside(&self, options: Options) -> Self {
-        let (ledger, bus, clock) = (self.ledger.clone(), self.bus.clone(), Arc::clone(&self.clock));
-        Self::over(options, Arc::clone(&self.store), ledger, bus, clock, self.admin.clone()).await
+        let (ledger, between, clock) =
+            (self.ledger.clone(), (self.bus.clone(), self.limiter.clone()), Arc::clone(&self.clock));
+        Self::over(options, Arc::clone(&self.store), ledger, between, clock, self.admin.clone()).await
     }
 
     async fn over(
         options: Options,
         store: Arc<tempfile::TempDir>,
         ledger: Sqlite,
-        bus: warren_memory::Bus,
+        (bus, limiter): (warren_memory::Bus, warren_memory::Limiter),
         clock: Arc<TurnedClock>,
         admin: String,
     ) -> Self {
@@ -159,6 +162,7 @@ impl Gateway {
         let ports = Ports {
             ledger: Arc::new(ledger.clone()),
             bus: Arc::new(bus.clone()),
+            limiter: Arc::new(limiter.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: metrics.clone(),
             admin_key: Some(AdminKey::new(&admin).unwrap()),
@@ -172,7 +176,7 @@ impl Gateway {
         lifecycle.spawn_essential("gateway", async move {
             warren_gateway::run(listener, options, ports, life).await.unwrap();
         });
-        Self { address, ledger, bus, objects, clock, lifecycle, metrics, admin, store }
+        Self { address, ledger, bus, limiter, objects, clock, lifecycle, metrics, admin, store }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use warren_domain::time::{Clock, SystemClock};
 use warren_domain::{Epoch, Network, ShardCount};
-use warren_memory::{Bus, Leases, LocalPlacement};
+use warren_memory::{Bus, Leases, Limiter, LocalPlacement};
 use warren_ports::lease::Incarnation;
 use warren_ports::ledger::Ownership;
 use warren_runtime::{Health, Metrics};
@@ -25,6 +25,7 @@ pub(crate) struct Local {
     pub(crate) health: Health,
     shard_count: ShardCount,
     bus: Bus,
+    limiter: Limiter,
     leases: Leases,
     placement: LocalPlacement,
     files: Files,
@@ -89,6 +90,7 @@ impl Local {
             health: Health::new(),
             shard_count,
             bus: Bus::new(),
+            limiter: Limiter::new(),
             leases: Leases::new(),
             placement: LocalPlacement::new(shard_count, epoch),
             files,
@@ -100,6 +102,7 @@ impl Local {
         warren_gateway::Ports {
             ledger: Arc::new(self.store.clone()),
             bus: Arc::new(self.bus.clone()),
+            limiter: Arc::new(self.limiter.clone()),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             admin_key: Some(admin_key),

@@ -44,10 +44,11 @@ pub(crate) async fn handler(
     if let Some(name) = &request.body.name {
         check_name("name", name)?;
     }
-    let ledger = app.ledger.clone();
+    let gateway = app.clone();
     let work = move |body: Body, _| async move {
         let patch = TenantPatch { name: body.name, limits: body.limits };
-        let tenant = ledger.update_tenant(id, patch).await?.ok_or_else(Problem::not_found)?;
+        let tenant = gateway.ledger.update_tenant(id, patch).await?.ok_or_else(Problem::not_found)?;
+        gateway.rates.forget(id).await;
         Answer::json(StatusCode::OK, &tenant)
     };
     request.once(&app, OPERATOR, Repeat::Harmless, work).await
