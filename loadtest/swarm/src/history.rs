@@ -1,4 +1,7 @@
-//! What happened, from three witnesses: the API's answers, the simulator's ledger, the event log.
+//! What happened, from its witnesses: the API's answers, the simulator's ledger, the event log and those who follow it, the
+//! store's tables, the processes' memory.
+
+use std::time::Duration;
 
 /// A finished run, after everything under way had settled.
 #[derive(Debug, Clone, Default)]
@@ -13,10 +16,20 @@ pub struct History {
     pub emitted: Vec<Emitted>,
     /// The received messages of the event log, in its order per instance.
     pub logged: Vec<Logged>,
-    /// Every sequence number of the event log, in its order per instance.
-    pub sequences: Vec<(String, i64)>,
+    /// The whole event log, in its order.
+    pub log: Vec<Entry>,
+    /// Who followed the log, and what each was given.
+    pub readers: Vec<Reader>,
     /// What the Signal sessions went through.
     pub sessions: Sessions,
+    /// Who wrote to the ledger, and who may.
+    pub ownership: Ownership,
+    /// What the processes held.
+    pub memory: Vec<Memory>,
+    /// What a stranger's key was shown.
+    pub looks: Vec<Look>,
+    /// What went through before the fault and after it; `None` if nobody measured.
+    pub throughput: Option<Throughput>,
 }
 
 /// A send that the API acknowledged.
@@ -106,4 +119,83 @@ pub struct Sessions {
     pub undecryptable_inbound: u64,
     /// Probes sent after the fault, in both directions: what they are, and whether they were read.
     pub probes: Vec<(String, bool)>,
+}
+
+/// An event of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Of which instance.
+    pub instance: String,
+    /// Its number among the instance's events.
+    pub seq: i64,
+    /// Its id.
+    pub id: String,
+}
+
+/// Somebody who followed the log: a WebSocket with its resumptions, a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// Who, for people.
+    pub name: String,
+    /// The place in [`History::log`] from which it followed.
+    pub from: usize,
+    /// What it was given and took, in the order in which it came; repeats are allowed.
+    pub heard: Vec<Entry>,
+    /// The ids of events that were given up for it, openly: dead letters.
+    pub given_up: Vec<String>,
+}
+
+/// Who wrote to the ledger, and who may.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ownership {
+    /// Messages that were claimed for sending.
+    pub claims: Vec<Claim>,
+    /// The epoch that owns each instance's shard at the end.
+    pub owners: Vec<(String, i64)>,
+    /// Connections that another login of the same device ended.
+    pub replaced: u64,
+    /// How many of those there may be: a paused owner's connections end this way, nobody else's.
+    pub replaced_at_most: u64,
+}
+
+/// A message as its owner claimed it before it went to the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Of which instance.
+    pub instance: String,
+    /// By which epoch.
+    pub epoch: i64,
+    /// When, milliseconds since 1970.
+    pub at: i64,
+}
+
+/// What the processes of a kind held for themselves (`RssAnon`), together, bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// Which kind of process.
+    pub kind: String,
+    /// Before the fault, under the same load.
+    pub steady: u64,
+    /// The most of any moment since.
+    pub worst: u64,
+}
+
+/// Something of one tenant, asked for with another one's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// What was asked for; names ids only.
+    pub what: String,
+    /// Whether anything of it was shown.
+    pub seen: bool,
+}
+
+/// What the server took, before the fault and after it, under the same load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Throughput {
+    /// Messages a second before.
+    pub steady_per_s: f64,
+    /// Messages a second after everything had healed by itself.
+    pub healed_per_s: f64,
+    /// How long healing took.
+    pub healed_after: Duration,
 }

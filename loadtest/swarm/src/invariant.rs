@@ -2,11 +2,21 @@
 
 pub mod duplicate;
 pub mod loss;
+mod memory;
+mod ownership;
+mod reader;
+mod recovery;
 mod sequence;
 mod sessions;
+mod tenants;
 
+pub use memory::bounded;
+pub use ownership::one_owner;
+pub use reader::{delivery, stream};
+pub use recovery::heals;
 pub use sequence::order;
 pub use sessions::session;
+pub use tenants::isolated;
 
 use crate::History;
 use std::fmt;
@@ -20,12 +30,20 @@ pub enum Invariant {
     I2a,
     /// A recipient that does not drop ids sees none either.
     I2b,
+    /// One owner.
+    I3,
     /// No inbound message lost, none twice in the log.
     I4,
     /// Order per chat, and a gapless log.
     I5,
     /// Signal sessions intact.
     I6,
+    /// Bounded memory.
+    I7,
+    /// Tenants isolated.
+    I8,
+    /// It heals itself.
+    I9,
 }
 
 /// A violated invariant. Names ids, never texts or numbers.
@@ -56,10 +74,16 @@ pub fn check(history: &History) -> Vec<Violation> {
         loss::outbound(history),
         duplicate::distinct_ids(history),
         duplicate::same_id(history),
+        one_owner(history),
         loss::inbound(history),
         duplicate::inbound(history),
+        delivery(history),
         order(history),
+        stream(history),
         session(history),
+        bounded(history),
+        isolated(history),
+        heals(history),
     ]
     .concat()
 }
@@ -67,9 +91,12 @@ pub fn check(history: &History) -> Vec<Violation> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::history::{Emitted, End, Logged, Received, Send, Sessions, Taken};
+    use crate::history::{
+        Claim, Emitted, End, Entry, Logged, Look, Memory, Ownership, Reader, Received, Send, Sessions, Taken, Throughput,
+    };
+    use std::time::Duration;
 
-    /// Three texts out and two in, all as it should be.
+    /// Three texts out and two in, all as it should be; a stream from the beginning and a webhook from the second event on.
     pub(crate) fn sound() -> History {
         let ids = ["A1", "A2", "A3"];
         let send = |id: &&str| Send {
@@ -91,14 +118,32 @@ pub(crate) mod tests {
         let emitted =
             |id: &&str| Emitted { instance: "i".into(), author: "p".into(), whatsapp_id: (*id).into(), acked: true };
         let logged = |id: &&str| Logged { instance: "i".into(), whatsapp_id: (*id).into() };
+        let log = [1, 2, 3, 4, 5].map(|seq| Entry { instance: "i".into(), seq, id: format!("evt_{seq}") });
+        let reader = |name: &str, from: usize| Reader {
+            name: name.into(),
+            from,
+            heard: log.iter().skip(from).cloned().collect(),
+            given_up: Vec::new(),
+        };
+        let claim = |(epoch, at)| Claim { instance: "i".into(), epoch, at };
         History {
             sends: ids.iter().map(send).collect(),
             taken: ids.iter().map(taken).collect(),
             received: ids.iter().map(received).collect(),
             emitted: ["B1", "B2"].iter().map(emitted).collect(),
             logged: ["B1", "B2"].iter().map(logged).collect(),
-            sequences: (1..=5).map(|seq| ("i".into(), seq)).collect(),
+            log: log.to_vec(),
+            readers: vec![reader("stream", 0), reader("webhook", 1)],
             sessions: Sessions { probes: vec![("out".into(), true), ("in".into(), true)], ..Sessions::default() },
+            ownership: Ownership {
+                claims: [(7, 100), (7, 200), (9, 300)].map(claim).to_vec(),
+                owners: vec![("i".into(), 9)],
+                replaced: 0,
+                replaced_at_most: 0,
+            },
+            memory: vec![Memory { kind: "worker".into(), steady: 500 << 20, worst: 600 << 20 }],
+            looks: vec![Look { what: "message A1".into(), seen: false }],
+            throughput: Some(Throughput { steady_per_s: 100.0, healed_per_s: 99.0, healed_after: Duration::from_secs(2) }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Invariant, Violation};
 use crate::History;
+use crate::history::Entry;
 use std::collections::HashMap;
 
 /// I5: a chat's messages arrive in the order in which they were accepted (out) or written (in), and the sequence numbers of
@@ -57,7 +58,7 @@ fn out_of_order<'a>(
 fn gaps(history: &History) -> Vec<Violation> {
     let mut last = HashMap::new();
     let mut violations = Vec::new();
-    for (instance, seq) in &history.sequences {
+    for Entry { instance, seq, .. } in &history.log {
         let expected = last.get(instance).map_or(1, |last| last + 1);
         if *seq != expected {
             violations
@@ -102,7 +103,9 @@ mod tests {
     fn sees_a_gap_a_repeat_and_a_late_beginning_of_the_log() {
         for broken in [vec![1, 2, 4], vec![1, 1], vec![2, 3], vec![2, 1]] {
             let mut history = sound();
-            history.sequences = broken.iter().map(|seq| ("i".to_owned(), *seq)).collect();
+            history.readers.clear();
+            let entry = |seq: &i64| Entry { instance: "i".into(), seq: *seq, id: format!("evt_{seq}") };
+            history.log = broken.iter().map(entry).collect();
             assert_eq!(violated(&history), [Invariant::I5], "{broken:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! Gathers the three witnesses of a run: the API's answers, the simulator's ledger, the event log.
 
 use crate::traffic::Traffic;
-use warren_swarm::history::{Emitted, End, History, Logged, Received, Send, Sessions, Taken};
-use warren_testkit::Stage;
+use warren_swarm::history::{Emitted, End, Entry, History, Logged, Received, Send, Sessions, Taken};
+use warren_testkit::{Event, Stage};
 
 /// What has happened so far.
 pub(crate) async fn of(stage: &Stage, traffic: &Traffic) -> anyhow::Result<History> {
@@ -48,7 +48,12 @@ pub(crate) async fn of(stage: &Stage, traffic: &Traffic) -> anyhow::Result<Histo
     for event in events.iter().filter(|event| event.kind == "message.undecryptable") {
         println!("undecryptable: {} ({})", event.text("/whatsapp_id"), event.text("/reason"));
     }
-    history.sequences = events.iter().map(|event| (instance.id.clone(), event.seq.unwrap_or_default())).collect();
+    let entry = |event: &Event| Entry {
+        instance: instance.id.clone(),
+        seq: event.seq.unwrap_or_default(),
+        id: event.id.clone(),
+    };
+    history.log = events.iter().map(entry).collect();
     history.logged = events
         .iter()
         .filter(|event| event.kind == "message.received")

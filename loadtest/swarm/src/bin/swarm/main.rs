@@ -6,7 +6,7 @@ mod http;
 mod process;
 mod receive;
 mod send;
-mod simulator;
+mod soak;
 mod sockets;
 mod target;
 
@@ -29,6 +29,8 @@ enum Command {
     Send(send::Arguments),
     /// Lets people write to instances.
     Receive(receive::Arguments),
+    /// Sends and receives for a while, then checks every invariant that shows from outside.
+    Soak(soak::Arguments),
     /// Opens WebSockets and sends events through them.
     Sockets(sockets::Arguments),
 }
@@ -42,6 +44,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Fleet(arguments) => fleet::run(arguments).await?,
         Command::Send(arguments) => send::run(arguments).await?,
         Command::Receive(arguments) => receive::run(arguments).await?,
+        Command::Soak(arguments) => Box::pin(soak::run(arguments)).await?,
         Command::Sockets(arguments) => sockets::run(arguments).await?,
     };
     println!("{report}");

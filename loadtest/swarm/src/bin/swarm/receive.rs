@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let simulator = arguments.target.simulator()?;
     let ids = fleet(&arguments.fleet)?;
-    let people = simulator.people(ids.len()).await?;
+    let people = simulator.phones(ids.len()).await?;
     let mut connection = arguments.target.connect().await?;
     let mut pairs = Vec::with_capacity(ids.len());
     for (id, person) in ids.iter().zip(people) {

@@ -51,7 +51,7 @@ struct Tally {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let ids = fleet(&arguments.fleet)?;
-    let people = arguments.target.simulator()?.people(ids.len()).await?;
+    let people = arguments.target.simulator()?.phones(ids.len()).await?;
     let mut senders = Vec::with_capacity(ids.len());
     for (id, person) in ids.iter().zip(&people) {
         let connection = arguments.target.connect().await?;

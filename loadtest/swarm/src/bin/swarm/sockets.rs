@@ -23,6 +23,7 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{ClientRequestBuilder, Message},
 };
+use warren_swarm::Simulator;
 
 /// Until opening them left nothing to do.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -57,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let simulator = arguments.target.simulator()?;
     let instance = fleet(&arguments.fleet)?.into_iter().next().context("no instance")?;
     let phone = arguments.target.phone(&mut arguments.target.connect().await?, &instance).await?;
-    let person = simulator.people(1).await?.pop().context("nobody")?;
+    let person = simulator.phones(1).await?.pop().context("nobody")?;
     let pair = vec![(person, phone)];
     let pid = arguments.pid;
 
@@ -139,13 +140,7 @@ async fn read(mut socket: WebSocketStream<TcpStream>, heard: Arc<Heard>) {
 }
 
 /// One text after the other, each heard by all before the next.
-async fn rounds(
-    simulator: &crate::simulator::Simulator,
-    pair: &[(String, String)],
-    heard: &Heard,
-    sockets: u64,
-    texts: u64,
-) -> Result<()> {
+async fn rounds(simulator: &Simulator, pair: &[(String, String)], heard: &Heard, sockets: u64, texts: u64) -> Result<()> {
     for _ in 0..texts {
         let wanted = heard.events.load(Ordering::Relaxed) + sockets;
         simulator.write_all(pair, 1).await?;

@@ -1,10 +1,11 @@
 //! Where Warren and the simulator are.
 
-use crate::{http::Connection, simulator::Simulator};
+use crate::http::Connection;
 use anyhow::{Context, Result, ensure};
 use hyper::Method;
 use serde_json::Value;
 use std::path::Path;
+use warren_swarm::{Endpoints, Place, Simulator};
 
 #[derive(clap::Args)]
 pub(crate) struct Target {
@@ -26,6 +27,15 @@ impl Target {
 
     pub(crate) fn simulator(&self) -> Result<Simulator> {
         Simulator::new(&self.simulator)
+    }
+
+    pub(crate) fn place(&self) -> Result<Place> {
+        Ok(Place {
+            endpoints: Endpoints::new([self.api.clone()]),
+            key: self.key.clone(),
+            admin_key: String::new(),
+            simulator: self.simulator()?,
+        })
     }
 
     /// The phone number of an instance.

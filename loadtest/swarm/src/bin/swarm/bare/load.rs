@@ -1,7 +1,7 @@
 //! What bare clients do while they are measured.
 
 use super::{Arguments, Bare};
-use crate::{process, simulator::Simulator};
+use crate::process;
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use waproto::whatsapp as wa;
+use warren_swarm::Simulator;
 use whatsapp_rust::{Client, Jid};
 
 /// Between the last pairing and being idle: the client library saves its device after half a minute, and what pairing left
@@ -79,7 +80,7 @@ pub(super) async fn paced(simulator: &Simulator, clients: &[Bare], rate: u64, se
 
 /// People write to the clients.
 pub(super) async fn receive(simulator: &Simulator, clients: &[Bare], own: u32, texts: u64) -> Result<Value> {
-    let people = simulator.people(clients.len()).await?;
+    let people = simulator.phones(clients.len()).await?;
     let mut pairs = Vec::with_capacity(clients.len());
     for (bare, person) in clients.iter().zip(people) {
         let device = bare.handle.client().persistence_manager().get_device_snapshot();
@@ -111,7 +112,7 @@ fn received(clients: &[Bare]) -> u64 {
 
 /// A person for every client, who has had a text already: the first one of a pair costs a key exchange.
 async fn acquainted(simulator: &Simulator, clients: &[Bare]) -> Result<Vec<String>> {
-    let people = simulator.people(clients.len()).await?;
+    let people = simulator.phones(clients.len()).await?;
     futures::future::try_join_all(clients.iter().zip(&people).map(|(bare, person)| send_one(bare, person))).await?;
     Ok(people)
 }

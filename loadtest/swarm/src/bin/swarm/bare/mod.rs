@@ -2,7 +2,7 @@
 
 mod load;
 
-use crate::{process, simulator::Simulator};
+use crate::process;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
@@ -26,6 +26,7 @@ use wacore::{
     },
     types::events::{Event, EventHandler, EventInterest, EventKind},
 };
+use warren_swarm::Simulator;
 use whatsapp_rust::{
     Jid, TokioRuntime,
     bot::{Bot, BotHandle},
