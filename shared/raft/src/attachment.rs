@@ -7,6 +7,7 @@ use crate::{
     wire::{ATTACH, Attach, Code, Line, NodeId},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
+use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::{sync::Arc, time::Duration};
@@ -190,6 +191,8 @@ impl Lines {
                         return stale.into();
                     }
                     if is_first {
+                        // What was rung for a stream before this one is no news.
+                        let _ = shared.detached.notified().now_or_never();
                         route.accepted(node);
                         shared.attach_state(Attachment::Attached(node));
                         tracing::info!(leader = node, "attached to the leader");

@@ -1,0 +1,93 @@
+//! What the workers of a test own, as the ledger would know it; it watches that nobody owns a shard twice.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+use tokio::time::Instant;
+use warren_domain::{Epoch, Shard};
+
+/// A shard was taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Take {
+    pub(crate) at: Instant,
+    pub(crate) worker: String,
+    pub(crate) shard: Shard,
+    pub(crate) epoch: Epoch,
+    /// How long nobody served it, if it was released before.
+    pub(crate) gap: Option<std::time::Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    epoch: Epoch,
+    /// Who serves it.
+    server: Option<String>,
+    released: Option<Instant>,
+}
+
+/// Cheap to clone; clones are the same ledger.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger {
+    rows: Arc<Mutex<BTreeMap<Shard, Row>>>,
+    takes: Arc<Mutex<Vec<Take>>>,
+}
+
+impl Ledger {
+    /// Raises the epoch; `false` if there is a higher one.
+    pub(crate) fn take(&self, worker: &str, shard: Shard, epoch: Epoch) -> bool {
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.entry(shard).or_default();
+        if row.epoch > epoch {
+            return false;
+        }
+        assert!(row.epoch < epoch, "shard {shard} was assigned twice under epoch {epoch}: {row:?}, and now to {worker}");
+        let gap = row.released.take().map(|released| released.elapsed());
+        *row = Row { epoch, server: Some(worker.to_owned()), released: None };
+        self.takes.lock().unwrap().push(Take { at: Instant::now(), worker: worker.to_owned(), shard, epoch, gap });
+        true
+    }
+
+    /// The worker serves a shard no more, if it did under this epoch.
+    pub(crate) fn give_up(&self, worker: &str, shard: Shard, epoch: Epoch) {
+        let mut rows = self.rows.lock().unwrap();
+        let row = rows.entry(shard).or_default();
+        if row.epoch == epoch && row.server.as_deref() == Some(worker) {
+            (row.server, row.released) = (None, Some(Instant::now()));
+        }
+    }
+
+    /// A worker serves nothing any more.
+    pub(crate) fn crash(&self, worker: &str) {
+        for row in self.rows.lock().unwrap().values_mut() {
+            if row.server.as_deref() == Some(worker) {
+                row.server = None;
+            }
+        }
+    }
+
+    /// How many shards each serves.
+    pub(crate) fn loads(&self) -> BTreeMap<String, usize> {
+        let mut loads = BTreeMap::new();
+        for server in self.rows.lock().unwrap().values().filter_map(|row| row.server.clone()) {
+            *loads.entry(server).or_default() += 1;
+        }
+        loads
+    }
+
+    /// What was taken since a number of takes.
+    pub(crate) fn takes_since(&self, count: usize) -> Vec<Take> {
+        self.takes.lock().unwrap()[count..].to_vec()
+    }
+
+    /// How often something was taken.
+    pub(crate) fn takes(&self) -> usize {
+        self.takes.lock().unwrap().len()
+    }
+
+    /// Somebody else raised an epoch: whoever has the shard under a lower one has lost it.
+    pub(crate) fn raise(&self, shard: Shard, epoch: Epoch) {
+        let mut rows = self.rows.lock().unwrap();
+        *rows.entry(shard).or_default() = Row { epoch, server: None, released: None };
+    }
+}
