@@ -1,1 +1,29 @@
 //! The bus over core NATS: requests to the owner of a shard, and rings.
+//!
+//! Subjects, below `wrn.<cluster>.`: `cmd.<shard>` asks the owner of a shard, `out.<shard>` rings it, `evt.<tenant>` rings the
+//! readers of a tenant's log, `set.<message>` whoever waits for a message to settle; nobody listens to `ping`, which tells that
+//! a connection works. Answers go to `_INBOX_<service>.<start>.<request>`, which only the asking service has to be allowed to
+//! hear.
+//!
+//! Whoever can speak to the NATS server is not believed for that: every frame is authenticated with the cluster's secret, bound
+//! to its subjects, and good for a minute at most. A request is carried out once, however often it is repeated.
+//!
+//! Requests judge times by the clocks of two machines, which must agree within seconds, as any time service keeps them.
+
+mod bus;
+mod connect;
+mod envelope;
+mod link;
+mod metrics;
+mod options;
+mod pending;
+mod request;
+mod rings;
+mod seen;
+mod serve;
+mod subjects;
+
+pub use bus::Bus;
+pub use connect::{Checked, ConnectError, check, connect};
+pub use metrics::Metrics;
+pub use options::Options;

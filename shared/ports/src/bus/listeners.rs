@@ -51,6 +51,12 @@ impl<C> Listeners<C> {
         }
     }
 
+    /// Whether somebody listens to a topic.
+    #[must_use]
+    pub fn is_heard(&self, topic: Topic) -> bool {
+        self.stripe(topic).is_some_and(|stripe| lock(stripe).contains_key(&topic))
+    }
+
     /// Tells every listener of every topic that rings were dropped.
     pub fn missed(&self) {
         for stripe in &self.topics {
@@ -145,6 +151,7 @@ mod tests {
         let one = listeners.listen(topic, || Arc::clone(&companion));
         let other = listeners.listen(topic, || Arc::new(()));
         assert_eq!((listeners.topics(), Arc::strong_count(&companion)), (1, 2));
+        assert!(listeners.is_heard(topic) && !listeners.is_heard(Topic::Settled(MessageId::generate())));
         drop(one);
         assert_eq!((listeners.topics(), Arc::strong_count(&companion)), (1, 2));
         drop(other);

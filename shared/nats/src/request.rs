@@ -1,0 +1,95 @@
+//! Asking the owner of a shard.
+
+use crate::bus::Inner;
+use crate::envelope::{Head, Kind, Place};
+use crate::pending::{Heard, Waiting};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use warren_domain::Shard;
+use warren_ports::bus::ask::{Refusal, RefusalKind};
+use warren_ports::bus::{Command, Reply, RequestError};
+
+/// The pauses before a request that nobody took is made again.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+impl Inner {
+    /// Asks until somebody took it, or the deadline passes.
+    pub(crate) async fn request(&self, shard: Shard, command: &Command, until: Instant) -> Result<Reply, RequestError> {
+        let started = Instant::now();
+        let Some(waiting) = self.pending.open() else { return Err(RequestError::Unavailable) };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match timeout_at(until, self.link.up()).await {
+                Ok(Ok(())) => {}
+                _ => return Err(RequestError::Unavailable),
+            }
+            if let Some(refused) = self.send(shard, command, &waiting, until).await? {
+                return Ok(refused);
+            }
+            tokio::select! {
+                biased;
+                heard = waiting.heard() => match heard {
+                    Heard::Reply(reply) => return Ok(reply),
+                    Heard::NotTaken => {}
+                },
+                // Sent, and not known to be refused: somebody may be carrying it out.
+                () = self.link.given_up(started) => return Err(self.lost()),
+                () = tokio::time::sleep_until(until) => return Err(RequestError::Timeout),
+            }
+            self.metrics.retries.inc();
+            // Another server may have taken it.
+            if let Ok(reply) = timeout_at(until.min(Instant::now() + pause), waiting.reply()).await {
+                return Ok(reply);
+            }
+            if Instant::now() >= until {
+                return Err(RequestError::NoResponder);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn lost(&self) -> RequestError {
+        if self.link.is_closed() { RequestError::Unavailable } else { RequestError::Timeout }
+    }
+
+    /// Sends the request; returns the refusal if it is too large.
+    async fn send(
+        &self,
+        shard: Shard,
+        command: &Command,
+        waiting: &Waiting,
+        until: Instant,
+    ) -> Result<Option<Reply>, RequestError> {
+        let (subject, answer) = (self.subjects.command(shard), self.subjects.answer(waiting.id()));
+        let place = Place { subject: &subject, answer: &answer };
+        let frame = self
+            .envelopes
+            .seal(place, self.head(Kind::Request, waiting, until), |frame| serde_json::to_writer(frame, command));
+        // A command is plain data: writing it does not fail.
+        let frame: Bytes = frame.map_err(|_| RequestError::Unavailable)?;
+        if frame.len() > self.client.max_payload() {
+            return Ok(Some(Reply::Refused(too_large("The request is larger than what can be passed on."))));
+        }
+        let sent = async { self.client.publish_with_reply(subject, answer, frame).await };
+        tokio::select! {
+            biased;
+            sent = timeout_at(until, sent) => match sent {
+                Ok(Ok(())) => Ok(None),
+                _ => Err(RequestError::Unavailable),
+            },
+            // The queue to the server does not move.
+            _ = self.link.given_up(Instant::now()) => Err(RequestError::Unavailable),
+        }
+    }
+
+    fn head(&self, kind: Kind, waiting: &Waiting, until: Instant) -> Head {
+        let issued = self.now();
+        Head { kind, id: waiting.id(), issued, until: issued.after(until.saturating_duration_since(Instant::now())) }
+    }
+}
+
+pub(crate) fn too_large(detail: &str) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, "too_large", detail)
+}

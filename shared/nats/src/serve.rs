@@ -1,0 +1,216 @@
+//! Serving shards: what is asked of their owner.
+
+use crate::bus::Inner;
+use crate::envelope::{FRESH, Head, Id, Kind, Place, Refused};
+use crate::request::too_large;
+use crate::seen::Sight;
+use async_nats::{Message, Subscriber};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+use warren_domain::{Shard, Timestamp};
+use warren_ports::bus::{Command, Reply, Request};
+
+/// Requests that may wait for one server.
+const QUEUE: usize = 256;
+/// How long a shard that is given up is still heard, so that a request that was on its way is told so and not left alone.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// Where the requests of a shard go.
+type Requests = mpsc::Sender<Request>;
+
+/// The shards that this process serves: at most one entry a shard.
+#[derive(Default)]
+pub(crate) struct Servers {
+    shards: Mutex<Shards>,
+}
+
+#[derive(Default)]
+struct Shards {
+    closed: bool,
+    servers: HashMap<Shard, Server>,
+}
+
+struct Server {
+    requests: watch::Sender<Requests>,
+    /// What hears the shard; ends with this.
+    _hears: AbortOnDropHandle<()>,
+}
+
+impl Servers {
+    /// Ends them all, and every later one at once.
+    pub(crate) fn close(&self) {
+        let mut shards = self.lock();
+        shards.closed = true;
+        shards.servers.clear();
+    }
+
+    /// Forgets a shard whose server is still the one that left. Whether it was.
+    fn left(&self, shard: Shard, who: &Requests) -> bool {
+        let mut shards = self.lock();
+        let same = shards.servers.get(&shard).is_some_and(|server| server.requests.borrow().same_channel(who));
+        if same {
+            shards.servers.remove(&shard);
+        }
+        same
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shards> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Serves a shard from now on. While NATS is away: once it is back.
+    pub(crate) fn serve(self: &Arc<Self>, shard: Shard) -> mpsc::Receiver<Request> {
+        let (requests, served) = mpsc::channel(QUEUE);
+        let mut shards = self.servers.lock();
+        if shards.closed {
+            return served;
+        }
+        if let Some(server) = shards.servers.get(&shard) {
+            server.requests.send_replace(requests);
+            return served;
+        }
+        let (current, latest) = watch::channel(requests);
+        let subscribed = self.subscribe(self.subjects.command(shard));
+        let server = Serving { inner: Arc::clone(self), shard, since: self.now() };
+        let hears = tokio::spawn(async move {
+            if let Some(messages) = subscribed.await {
+                server.hear(messages, latest).await;
+            }
+        });
+        shards.servers.insert(shard, Server { requests: current, _hears: AbortOnDropHandle::new(hears) });
+        served
+    }
+
+    /// Answers a request, or says that nobody took it.
+    async fn answer(self: Arc<Self>, asked: Asked, reply: oneshot::Receiver<Reply>) {
+        // When the caller has given up, the server sees it as well: its end of this is closed.
+        let Ok(reply) = timeout_at(asked.until, reply).await else { return };
+        let Ok(reply) = reply else { return self.not_taken(&asked) };
+        let Some(frame) = self.sealed(&asked, Kind::Reply, &reply) else { return };
+        let _ = timeout_at(asked.until, self.client.publish(asked.answer, frame)).await;
+    }
+
+    /// Tells the asker at once that nothing was done, so that it asks again.
+    fn not_taken(&self, asked: &Asked) {
+        self.seen.forget(asked.id);
+        self.metrics.not_taken.inc();
+        let place = Place { subject: &asked.answer, answer: "" };
+        let Ok(frame) = self.envelopes.seal(place, self.answering(asked, Kind::NotTaken), |_| Ok::<_, Infallible>(()));
+        self.try_publish(asked.answer.clone(), frame);
+    }
+
+    fn sealed(&self, asked: &Asked, kind: Kind, reply: &Reply) -> Option<Bytes> {
+        let place = Place { subject: &asked.answer, answer: "" };
+        let seal = |reply: &Reply| {
+            let frame = self.envelopes.seal(place, self.answering(asked, kind), |frame| serde_json::to_writer(frame, reply));
+            frame.ok()
+        };
+        let frame = seal(reply)?;
+        if frame.len() <= self.client.max_payload() {
+            return Some(frame);
+        }
+        seal(&Reply::Refused(too_large("The answer is larger than what can be passed on.")))
+    }
+
+    fn answering(&self, asked: &Asked, kind: Kind) -> Head {
+        let issued = self.now();
+        Head { kind, id: asked.id, issued, until: issued.after(FRESH) }
+    }
+}
+
+/// What is known of a request that was believed.
+struct Asked {
+    id: Id,
+    /// The subject of its answer.
+    answer: String,
+    until: Instant,
+}
+
+/// One shard that is served.
+struct Serving {
+    inner: Arc<Inner>,
+    shard: Shard,
+    /// What was made before that was not for this server: it may have been carried out by another one.
+    since: Timestamp,
+}
+
+impl Serving {
+    /// Hears the shard until its server has left.
+    async fn hear(self, mut messages: Subscriber, mut latest: watch::Receiver<Requests>) {
+        let mut requests = latest.borrow_and_update().clone();
+        let mut leaves: Option<Instant> = None;
+        loop {
+            let left = async {
+                match leaves {
+                    Some(at) => sleep_until(at).await,
+                    None => requests.closed().await,
+                }
+            };
+            tokio::select! {
+                message = messages.next() => match message {
+                    Some(message) => self.take(&requests, message),
+                    None => return,
+                },
+                changed = latest.changed() => match changed {
+                    Ok(()) => (requests, leaves) = (latest.borrow_and_update().clone(), None),
+                    Err(_) => return,
+                },
+                () = left => match leaves {
+                    None => leaves = Some(Instant::now() + LEAVING),
+                    Some(_) if self.inner.servers.left(self.shard, &requests) => return,
+                    // Somebody serves it again; that is heard next.
+                    Some(_) => leaves = None,
+                },
+            }
+        }
+    }
+
+    /// Passes a request on to its server, if it is believed and there is room.
+    fn take(&self, requests: &Requests, message: Message) {
+        match self.open(message) {
+            Ok((asked, Some(command))) => self.pass_on(requests, asked, command),
+            Ok((asked, None)) => self.inner.not_taken(&asked),
+            Err(reason) => self.inner.metrics.refused("request", reason),
+        }
+    }
+
+    /// What is asked; without a command, it is not for this server.
+    fn open(&self, message: Message) -> Result<(Asked, Option<Command>), Refused> {
+        let now = self.inner.now();
+        let answer = message.reply.ok_or(Refused::Malformed)?;
+        let place = Place { subject: &message.subject, answer: &answer };
+        let (head, body) = self.inner.envelopes.open(place, &message.payload, now)?;
+        if head.kind != Kind::Request {
+            return Err(Refused::Malformed);
+        }
+        let command = serde_json::from_slice(&body).map_err(|_| Refused::Malformed)?;
+        let left = u64::try_from(head.until.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
+        let until = Instant::now() + Duration::from_millis(left).min(FRESH * 10);
+        let asked = Asked { id: head.id, answer: answer.to_string(), until };
+        if head.issued < self.since {
+            return Ok((asked, None));
+        }
+        let end = head.until.min(head.issued.after(FRESH));
+        match self.inner.seen.see(head.id, end, now) {
+            Sight::First => Ok((asked, Some(command))),
+            Sight::Again => Err(Refused::Repeated),
+            Sight::Full => Ok((asked, None)),
+        }
+    }
+
+    fn pass_on(&self, requests: &Requests, asked: Asked, command: Command) {
+        let Ok(permit) = requests.try_reserve() else { return self.inner.not_taken(&asked) };
+        let (reply, answer) = oneshot::channel();
+        permit.send(Request { command, reply });
+        tokio::spawn(Arc::clone(&self.inner).answer(asked, answer));
+    }
+}
