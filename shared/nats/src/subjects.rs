@@ -42,11 +42,6 @@ impl Subjects {
         Some(Topic::Settled(message.parse().ok()?))
     }
 
-    /// Where nobody listens.
-    pub(crate) fn ping(&self) -> String {
-        format!("{}.ping", self.root)
-    }
-
     /// Where the answer to a request is heard.
     pub(crate) fn answer(&self, request: Id) -> String {
         format!("{}.{}", self.inbox, hex::encode(request))

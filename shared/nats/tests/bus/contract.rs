@@ -1,7 +1,5 @@
 //! The contract of the bus, over a real NATS server.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use warren_nats::{Bus, Metrics, Options, connect};
 use warren_ports::contract::bus::Subject;

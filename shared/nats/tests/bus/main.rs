@@ -1,0 +1,8 @@
+//! The bus over a real NATS server.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+mod contract;
+mod outage;
+mod trust;
