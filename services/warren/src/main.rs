@@ -10,13 +10,16 @@ mod failure;
 mod first_start;
 mod health;
 mod migrate;
+mod moving;
 mod network;
 mod process;
+mod roles;
 mod sealing_key;
 mod serve;
 mod settings;
 mod simulator;
 mod standalone;
+mod status;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -42,6 +45,13 @@ fn run(command: Command) -> Result<(), Failure> {
     let ended = runtime.block_on(async {
         match command {
             Command::Standalone(arguments) => Box::pin(standalone::run(arguments)).await,
+            Command::Gateway(arguments) => Box::pin(roles::gateway::run(arguments)).await,
+            Command::Worker(arguments) => Box::pin(roles::worker::run(arguments)).await,
+            Command::Dispatcher(arguments) => Box::pin(roles::dispatcher::run(arguments)).await,
+            Command::Coordinator(arguments) => Box::pin(roles::coordinator::run(arguments)).await,
+            Command::Cluster(what) => status::run(what).await,
+            Command::Export(arguments) => Box::pin(moving::export(arguments)).await,
+            Command::Import(arguments) => Box::pin(moving::import(arguments)).await,
             Command::Simulator(arguments) => simulator::run(arguments).await,
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// In the data folder.
 pub(crate) const FILE: &str = "sealing.key";
 /// The sealed value in the store.
-const CHECK: &str = "sealing_check";
+pub(crate) const CHECK: &str = "sealing_check";
 
 type Bytes = Zeroizing<[u8; 32]>;
 
@@ -42,6 +42,31 @@ pub(crate) async fn settle(store: &impl Facts, folder: &Path, configured: Option
     if key.opens_check(&stored) { Ok(key) } else { Err(Failure::config(wrong())) }
 }
 
+/// The configured key for a store that several processes share: none is made, because each would make its own.
+pub(crate) async fn settle_shared(store: &impl Facts, configured: Option<&Secret>) -> Result<MasterKey, Failure> {
+    let Some(secret) = configured else {
+        return Err(Failure::config(
+            "WARREN_SEALING_KEY is missing: the workers of a cluster share one key, 32 bytes, for example from `openssl rand -hex 32`",
+        ));
+    };
+    let key = MasterKey::from_bytes(*parse(secret.reveal()).ok_or_else(malformed)?);
+    let stored = store.settle_fact(CHECK, &key.seal_check()?).await?;
+    if key.opens_check(&stored) { Ok(key) } else { Err(Failure::config(wrong())) }
+}
+
+/// Whether the configured key opens what was sealed with another store's.
+pub(crate) fn compare(configured: Option<&Secret>, check: Option<&[u8]>) -> Result<(), Failure> {
+    let (Some(secret), Some(check)) = (configured, check) else {
+        return Err(Failure::config("the sealing key is missing"));
+    };
+    let key = MasterKey::from_bytes(*parse(secret.reveal()).ok_or_else(malformed)?);
+    if key.opens_check(check) { Ok(()) } else { Err(Failure::config("the sealing key is another one")) }
+}
+
+fn malformed() -> Failure {
+    Failure::config("WARREN_SEALING_KEY: must be 32 bytes, as hex or base64")
+}
+
 /// What `doctor` says: a sentence, and whether it is well.
 pub(crate) async fn examine(store: &impl Facts, folder: &Path, configured: Option<&Secret>) -> Result<String, Failure> {
     let check = store.fact(CHECK).await?;
@@ -61,7 +86,7 @@ fn wrong() -> &'static str {
 fn find(folder: &Path, configured: Option<&Secret>) -> Result<Option<Bytes>, Failure> {
     if let Some(secret) = configured {
         let key = parse(secret.reveal());
-        return key.map(Some).ok_or_else(|| Failure::config("WARREN_SEALING_KEY: must be 32 bytes, as hex or base64"));
+        return key.map(Some).ok_or_else(malformed);
     }
     let path = folder.join(FILE);
     match std::fs::read_to_string(&path).map(Zeroizing::new) {

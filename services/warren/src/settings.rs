@@ -13,8 +13,8 @@ pub(crate) struct Warren;
 impl config::Services for Warren {
     type Gateway = warren_gateway::Options;
     type Worker = warren_worker::Options;
-    type Dispatcher = serde::de::IgnoredAny;
-    type Coordinator = serde::de::IgnoredAny;
+    type Dispatcher = warren_dispatcher::Options;
+    type Coordinator = warren_coordinator::Options;
 }
 
 /// All settings of the binary.
@@ -39,6 +39,8 @@ fn of(sources: &Sources) -> Result<Loaded<Warren>, Failure> {
     settings.gateway.shard_count = ShardCount(settings.store.shard_count);
     settings.gateway.validate().map_err(Failure::config)?;
     settings.worker.validate().map_err(Failure::config)?;
+    settings.dispatcher.validate().map_err(Failure::config)?;
+    settings.coordinator.validate().map_err(Failure::config)?;
     Ok(loaded)
 }
 
@@ -68,6 +70,8 @@ mod tests {
         let settings = of(&Sources::default()).unwrap().config;
         assert_eq!(settings.gateway, warren_gateway::Options::default());
         assert_eq!(settings.worker, warren_worker::Options::default());
+        assert_eq!(settings.dispatcher, warren_dispatcher::Options::default());
+        assert_eq!(settings.coordinator, warren_coordinator::Options::default());
     }
 
     #[test]
@@ -80,6 +84,10 @@ mod tests {
         assert_eq!(keys(&documented["gateway"]), gateway);
         let worker = keys(&toml::Value::try_from(warren_worker::Options::default()).unwrap());
         assert_eq!(keys(&documented["worker"]), worker);
+        let dispatcher = keys(&toml::Value::try_from(warren_dispatcher::Options::default()).unwrap());
+        assert_eq!(keys(&documented["dispatcher"]), dispatcher);
+        let coordinator = keys(&toml::Value::try_from(warren_coordinator::Options::default()).unwrap());
+        assert_eq!(keys(&documented["coordinator"]), coordinator);
     }
 
     #[test]

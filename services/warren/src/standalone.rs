@@ -1,4 +1,4 @@
-//! `warren standalone`: gateway and worker in one process, over one folder.
+//! `warren standalone`: gateway, worker and dispatcher in one process, over one folder.
 //!
 //! Up: settings, logs, the folder's lock, listeners, network, store, keys, services. Down: the services together (each
 //! finishes what is under way), then the simulator, the bus, the store, and last the admin server and the lock.
@@ -31,6 +31,11 @@ pub(crate) async fn run(arguments: args::Standalone) -> Result<(), Failure> {
     for warning in loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let foreign =
+        [("DATABASE_URL", &settings.database.url), ("REDIS_URL", &settings.redis.url), ("NATS_URL", &settings.nats.url)];
+    for (variable, _) in foreign.iter().filter(|(_, url)| url.is_some()) {
+        tracing::warn!("{variable} is set and not used: standalone keeps everything in store.data_dir");
+    }
     process::prepare();
 
     let folder = DataFolder::take(&settings.store.data_dir)?;
@@ -59,6 +64,8 @@ pub(crate) async fn run(arguments: args::Standalone) -> Result<(), Failure> {
     probe(&local, &serving.lifecycle);
     let worker = warren_worker::run(settings.worker, local.worker(master_key, endpoint), serving.lifecycle.clone());
     serving.essential("worker", worker);
+    let dispatcher = warren_dispatcher::run(settings.dispatcher, local.dispatcher(), serving.lifecycle.clone());
+    serving.essential("dispatcher", dispatcher);
     let ports = local.gateway(credentials.admin);
     serving.essential("gateway", warren_gateway::run(api, settings.gateway, ports, serving.lifecycle.clone()));
     let ended = serving

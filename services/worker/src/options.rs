@@ -8,8 +8,10 @@ use warren_domain::Network;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// A name for this worker, unique in the cluster.
+    /// A name for this worker, unique in the cluster and the same after a restart; empty: the machine's.
     pub name: String,
+    /// How many shards it takes, compared to other workers; at least 1.
+    pub weight: u32,
     /// The name that phones show for the devices paired here, unless an instance has one of its own: 1 to 50 characters.
     pub device_name: String,
     /// One-time pre-keys kept at WhatsApp, 5 to 812: as many strangers may write for the first time while the instance is
@@ -92,7 +94,8 @@ pub enum MediaFetch {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            name: "worker".into(),
+            name: String::new(),
+            weight: 1,
             device_name: "Warren".into(),
             pre_keys: 100,
             connects_per_second: 20,
@@ -131,6 +134,8 @@ impl Options {
                     && !self.device_name.chars().any(char::is_control),
                 "worker.device_name must have 1 to 50 characters",
             ),
+            (self.weight > 0, "worker.weight must be at least 1"),
+            (self.name.len() <= 128, "worker.name must have at most 128 bytes"),
             (self.connects_per_second > 0, "worker.connects_per_second must be at least 1"),
             (self.connects_at_once > 0, "worker.connects_at_once must be at least 1"),
             (self.window > 0 && self.in_flight > 0, "worker.window and worker.in_flight must be at least 1"),

@@ -142,7 +142,11 @@ impl Shards {
             self.registry.listen(*shard, owner.clone(), listening.clone()).await;
             self.owned.insert(*shard, Owned { owner, listening });
         }
+        let served = raised.clone();
         self.load(raised, started).await;
+        if !served.is_empty() {
+            self.shared.ports.placement.report(Report::Taken(served)).await;
+        }
     }
 
     /// Raises the epochs in the ledger, and again if it could not say what came of it.

@@ -69,6 +69,16 @@ impl Metrics {
         self.made(Histogram::with_opts(HistogramOpts::new(name, help).buckets(ITEMS.to_vec())))
     }
 
+    /// Registers what an adapter measures by itself, once.
+    ///
+    /// # Panics
+    /// When one of the names is registered already.
+    pub fn adopt(&self, collectors: impl IntoIterator<Item = Box<dyn Collector>>) {
+        for collector in collectors {
+            Self::registered(self.registry.register(collector));
+        }
+    }
+
     /// Everything, in Prometheus's text format.
     #[must_use]
     pub fn render(&self) -> String {
@@ -82,9 +92,13 @@ impl Metrics {
         metric
     }
 
-    #[expect(clippy::panic, reason = "registering a name twice is seen by the first test")]
     fn register<C: Collector + 'static>(&self, metric: C) {
-        if let Err(error) = self.registry.register(Box::new(metric)) {
+        Self::registered(self.registry.register(Box::new(metric)));
+    }
+
+    #[expect(clippy::panic, reason = "registering a name twice is seen by the first test")]
+    fn registered(result: prometheus::Result<()>) {
+        if let Err(error) = result {
             panic!("a metric is registered twice: {error}");
         }
     }

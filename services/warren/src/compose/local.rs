@@ -114,6 +114,18 @@ impl Local {
         }
     }
 
+    /// What the dispatcher needs of the outside.
+    pub(crate) fn dispatcher(&self) -> warren_dispatcher::Ports {
+        warren_dispatcher::Ports {
+            ledger: Arc::new(self.store.clone()),
+            bus: Arc::new(self.bus.clone()),
+            egress: self.files.egress.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+        }
+    }
+
     /// What the worker needs of the outside.
     pub(crate) fn worker(&self, master_key: MasterKey, endpoint: Endpoint) -> warren_worker::Ports {
         warren_worker::Ports {

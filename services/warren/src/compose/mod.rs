@@ -1,5 +1,7 @@
-//! The one place that names adapters: what stands behind each port. [`local`] is one process over one folder.
+//! The one place that names adapters: what stands behind each port. [`local`] is one process over one folder,
+//! [`cluster`] the processes of a cluster.
 
+pub(crate) mod cluster;
 pub(crate) mod local;
 
 use crate::failure::Failure;
@@ -49,13 +51,14 @@ impl Files {
         Ok(Self {
             objects: objects(settings).await?,
             limits: settings.media.limits(),
-            egress: Guard::new(policy(settings)?).map_err(|error| Failure::config(format!("egress: {error}")))?,
+            egress: guard(settings)?,
             link_key: warren_gateway::LinkKey::new(key),
         })
     }
 }
 
-async fn objects(settings: &Settings) -> Result<ObjectStorage, Failure> {
+/// Where the bytes of files are.
+pub(crate) async fn objects(settings: &Settings) -> Result<ObjectStorage, Failure> {
     let media = &settings.media;
     let opened = match &media.s3_secret_key {
         Some(secret) if !media.s3_endpoint.is_empty() => ObjectStorage::bucket(&Bucket {
@@ -69,6 +72,11 @@ async fn objects(settings: &Settings) -> Result<ObjectStorage, Failure> {
         _ => ObjectStorage::folder(&media.folder).await,
     };
     opened.map_err(|error| Failure::config(format!("media: {error}")))
+}
+
+/// What may be fetched or called because a caller named it.
+pub(crate) fn guard(settings: &Settings) -> Result<Guard, Failure> {
+    Guard::new(policy(settings)?).map_err(|error| Failure::config(format!("egress: {error}")))
 }
 
 fn policy(settings: &Settings) -> Result<Policy, Failure> {
@@ -108,5 +116,11 @@ impl warren_sqlite::CommitObserver for Commits {
         self.seconds.observe(took.as_secs_f64());
         // At most 256 of them: exact.
         self.items.observe(f64::from(u32::try_from(items).unwrap_or(u32::MAX)));
+    }
+}
+
+impl warren_postgres::CommitObserver for Commits {
+    fn committed(&self, items: usize, took: Duration) {
+        warren_sqlite::CommitObserver::committed(self, items, took);
     }
 }

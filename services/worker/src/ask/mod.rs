@@ -72,6 +72,16 @@ impl Asks {
         });
     }
 
+    /// The next one that ends; `None` while none runs. Those for files are not told of.
+    pub(crate) async fn next(&mut self) -> Option<()> {
+        self.running.join_next().await.map(drop)
+    }
+
+    /// Whether none runs that a clean end waits for: those for files take longer than a stop may.
+    pub(crate) fn are_done(&self) -> bool {
+        self.running.is_empty()
+    }
+
     /// Ends those that run: whoever asked is told that the outcome is not known.
     pub(crate) async fn end(&mut self) {
         self.running.shutdown().await;

@@ -46,7 +46,7 @@ use warren_ports::{
 use watch::Alarm;
 use whatsapp_rust::NodeFilter;
 
-/// How long a clean stop waits for the answers to messages in flight.
+/// How long a clean stop waits for the answers to messages and asks in flight.
 const FINISH: Duration = Duration::from_secs(3);
 /// How long the sends of a dead connection may take to notice.
 const SEND_END: Duration = Duration::from_secs(5);
@@ -166,6 +166,7 @@ impl<'a> Live<'a> {
                 // A send that panicked leaves its message in doubt.
                 Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
             },
+            Some(()) = self.asks.next() => None,
             Some(ended) = self.preparations.next() => self.prepared(ended),
             rows = fetched(&mut self.fetch) => self.fetched(rows),
             findings = limits::found(&mut self.inquiry) => self.inquired(findings),
@@ -242,15 +243,15 @@ impl<'a> Live<'a> {
             }
         }
         if let Some((_, deadline)) = &self.closing
-            && (self.queue_is_quiet() || Instant::now() > *deadline)
+            && (self.is_quiet() || Instant::now() > *deadline)
         {
             return self.closing.take().map(|(end, _)| end);
         }
         if self.online && self.closing.is_none() { self.dispatch() } else { None }
     }
 
-    fn queue_is_quiet(&self) -> bool {
-        self.sends.is_empty() && self.settler.is_idle() && !self.queue.awaits_answers()
+    fn is_quiet(&self) -> bool {
+        self.sends.is_empty() && self.settler.is_idle() && !self.queue.awaits_answers() && self.asks.are_done()
     }
 
     /// Ends the client, then keeps what it had been told: an ack that was seen is never lost to a reconnect.
