@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use wacore_binary::Jid;
@@ -93,6 +94,8 @@ pub(crate) struct Device {
     pub(crate) told_low: bool,
     pub(crate) queue: Queue,
     pub(crate) link: Option<Link>,
+    /// When its last connection ended, unless another one had taken its place.
+    pub(crate) left: Option<Instant>,
     /// The `Host` by which its last connection reached us.
     pub(crate) reached: Option<String>,
     pub(crate) logins: u64,
@@ -131,6 +134,7 @@ impl Device {
             told_low: false,
             queue: Queue::default(),
             link: None,
+            left: None,
             reached: None,
             logins: 0,
             replaced: 0,

@@ -105,6 +105,9 @@ async fn log_in(
         if let Some(known) = state.devices.get_mut(&device) {
             known.logins += 1;
             known.reached = reached;
+            if let Some(left) = known.left.take() {
+                world.gaps.note(account.phone, device, left.elapsed());
+            }
             known.queue.drop_ephemeral();
         }
     }

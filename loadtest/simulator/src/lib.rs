@@ -13,6 +13,7 @@ mod bundle;
 mod connection;
 mod counters;
 mod directory;
+mod gaps;
 mod groups;
 mod handset;
 mod iq;

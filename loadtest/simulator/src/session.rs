@@ -61,6 +61,7 @@ impl Session {
                 let own = known.link.as_ref().is_some_and(|link| link.id == self.link.id);
                 if own {
                     known.link = None;
+                    known.left = Some(std::time::Instant::now());
                 }
                 own
             })

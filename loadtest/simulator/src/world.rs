@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Options;
 use crate::counters::Counters;
 use crate::directory::Directory;
+use crate::gaps::Gaps;
 use crate::groups::Groups;
 use crate::handset::Pool;
 use crate::link::Link;
@@ -24,6 +25,7 @@ pub(crate) struct World {
     pub(crate) directory: Directory,
     pub(crate) groups: Groups,
     pub(crate) counters: Counters,
+    pub(crate) gaps: Gaps,
     pub(crate) handsets: Pool,
     pub(crate) media: Store,
     pub(crate) stop: CancellationToken,
@@ -41,6 +43,7 @@ impl World {
             directory: Directory::default(),
             groups: Groups::default(),
             counters: Counters::default(),
+            gaps: Gaps::default(),
             handsets,
             media,
             stop,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Result, find};
@@ -53,6 +54,18 @@ fn view(account: &Account) -> Value {
         "phone_own_copies": own_copies,
         "phone_undecryptable": undecryptable,
     })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Since {
+    /// How many gaps are known already.
+    after: Option<u64>,
+}
+
+/// How long companions were away between two connections.
+pub(super) async fn gaps(State(world): State<Arc<World>>, Query(since): Query<Since>) -> Json<Value> {
+    let (gaps, count) = world.gaps.after(since.after.unwrap_or(0));
+    Json(json!({"gaps": gaps, "count": count}))
 }
 
 /// What was written to each companion and what was accepted from them: the reference for checkers of loss and

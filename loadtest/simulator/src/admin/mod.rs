@@ -50,6 +50,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/admin/groups", get(groups::list).post(groups::create))
         .route("/admin/groups/{id}", get(groups::show).post(groups::change))
         .route("/admin/accounts", get(accounts::list))
+        .route("/admin/gaps", get(accounts::gaps))
         .route("/admin/accounts/{phone}/ground-truth", get(accounts::ground_truth))
         .route("/admin/accounts/{phone}/drop", post(trouble::drop_connections))
         .route("/admin/accounts/{phone}/stream-error", post(trouble::stream_error))

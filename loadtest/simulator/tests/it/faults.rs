@@ -49,6 +49,8 @@ async fn what_arrives_in_absence_is_delivered_at_the_next_login_and_once() {
     })
     .await;
     assert_eq!(alice.count("absent 7"), 1);
+    let (_, gaps) = http(&simulator, "GET", "/admin/gaps", "").await;
+    assert_eq!((gaps["count"].as_u64(), &gaps["gaps"][0]["phone"]), (Some(1), &json!(ALICE)), "{gaps}");
     alice.stop().await;
     simulator.shutdown().await;
 }
