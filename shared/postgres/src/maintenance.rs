@@ -1,5 +1,6 @@
 //! Retention: what is old enough goes, in small batches, each a statement of its own. Nothing is waited for: rows that
-//! somebody holds are left for the next round.
+//! somebody holds are left for the next round. A batch is found by index, and its rows are removed by where they are: how long
+//! the batch is, no plan has to guess.
 //!
 //! Events go from the front of the log only, see `events`. They stay their whole time even where the instance was deleted,
 //! because readers still have to hear of its end; the instance's tombstone goes after its last event.
@@ -17,6 +18,8 @@ use warren_ports::ledger::{Expired, Maintenance, Retention};
 const LOOKED_AT: usize = 50_000;
 /// How many of them at once.
 const STRETCH: i64 = 1_000;
+/// How long the mark of a lane that died is kept: longer than any clock is wrong by, because one that lives may need it.
+const LANES_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[async_trait]
 impl Maintenance for Postgres {
@@ -33,6 +36,7 @@ impl Maintenance for Postgres {
         expired.media = self.writing(|| async { Ok(media::expire(pool, now.before(kept), limit).await?) }).await?;
         let numbers = self.writing(|| async { Ok(numbers::expire(pool, now, limit).await?) }).await?;
         expired.more |= [expired.messages, expired.idempotency, expired.media, numbers].into_iter().any(full);
+        self.writing(|| async { Ok(old_lanes(pool, now.before(LANES_KEPT)).await?) }).await?;
         let deleted = self.reading(|| async { Ok(deleted(pool, limit).await?) }).await?;
         expired.more |= deleted.len() >= limit as usize;
         self.purge(&deleted, limit, &mut expired).await?;
@@ -136,9 +140,8 @@ async fn old_messages(pool: &PgPool, age: &Age, limit: u32) -> sqlx::Result<u64>
         return Ok(0);
     }
     let done = sqlx::query(
-        "WITH old AS MATERIALIZED (
-             SELECT queue_order FROM messages WHERE queue_order = ANY ($1) AND status >= 2 FOR UPDATE SKIP LOCKED)
-         DELETE FROM messages m USING old WHERE m.queue_order = old.queue_order",
+        "DELETE FROM messages WHERE ctid = ANY (ARRAY (
+             SELECT ctid FROM messages WHERE queue_order = ANY ($1) AND status >= 2 FOR UPDATE SKIP LOCKED))",
     )
     .bind(&found)
     .execute(pool)
@@ -148,15 +151,20 @@ async fn old_messages(pool: &PgPool, age: &Age, limit: u32) -> sqlx::Result<u64>
 
 async fn old_keys(pool: &PgPool, before: Timestamp, limit: u32) -> sqlx::Result<u64> {
     let done = sqlx::query(
-        "WITH old AS MATERIALIZED (
-             SELECT tenant_id, key FROM idempotency WHERE stored_at < $1 ORDER BY stored_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-         DELETE FROM idempotency i USING old WHERE i.tenant_id = old.tenant_id AND i.key = old.key",
+        "DELETE FROM idempotency WHERE ctid = ANY (ARRAY (
+             SELECT ctid FROM idempotency WHERE stored_at < $1 ORDER BY stored_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
     )
     .bind(before.as_millis())
     .bind(i64::from(limit))
     .execute(pool)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Removes the marks of lanes whose processes did not come to do it; there are a few a process that was killed.
+async fn old_lanes(pool: &PgPool, before: Timestamp) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM lane_commits WHERE stored_at < $1").bind(before.as_millis()).execute(pool).await?;
+    Ok(())
 }
 
 /// Deleted instances of which something can go now.
@@ -178,12 +186,12 @@ async fn deleted(pool: &PgPool, limit: u32) -> sqlx::Result<Vec<InstanceId>> {
     rows.iter().map(|row| rows::id(row, 0)).collect()
 }
 
-const RECORDS: &str = "WITH old AS MATERIALIZED (SELECT kind, key FROM session_records WHERE instance_id = $1 LIMIT $2)
-     DELETE FROM session_records s USING old WHERE s.instance_id = $1 AND s.kind = old.kind AND s.key = old.key";
-const MESSAGES: &str = "WITH old AS MATERIALIZED (SELECT id FROM messages WHERE instance_id = $1 LIMIT $2)
-     DELETE FROM messages m USING old WHERE m.id = old.id";
-const CHATS: &str = "WITH old AS MATERIALIZED (SELECT chat FROM known_chats WHERE instance_id = $1 LIMIT $2)
-     DELETE FROM known_chats k USING old WHERE k.instance_id = $1 AND k.chat = old.chat";
+const RECORDS: &str = "DELETE FROM session_records WHERE ctid = ANY (ARRAY (
+     SELECT ctid FROM session_records WHERE instance_id = $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+const MESSAGES: &str = "DELETE FROM messages WHERE ctid = ANY (ARRAY (
+     SELECT ctid FROM messages WHERE instance_id = $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+const CHATS: &str = "DELETE FROM known_chats WHERE ctid = ANY (ARRAY (
+     SELECT ctid FROM known_chats WHERE instance_id = $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 async fn remove(pool: &PgPool, sql: &'static str, instance: Uuid, limit: i64) -> sqlx::Result<u64> {
     Ok(sqlx::query(sql).bind(instance).bind(limit).execute(pool).await?.rows_affected())

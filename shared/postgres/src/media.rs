@@ -240,9 +240,8 @@ pub(crate) async fn delete_of_tenant(conn: &mut PgConnection, tenant: TenantId, 
 /// Removes up to `limit` files whose bytes are gone and that expired before a moment; how many.
 pub(crate) async fn expire(pool: &PgPool, before: Timestamp, limit: u32) -> sqlx::Result<u64> {
     let done = sqlx::query(
-        "WITH old AS MATERIALIZED (
-             SELECT id FROM media WHERE bytes_gone AND expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-         DELETE FROM media USING old WHERE media.id = old.id",
+        "DELETE FROM media WHERE ctid = ANY (ARRAY (
+             SELECT ctid FROM media WHERE bytes_gone AND expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
     )
     .bind(before.as_millis())
     .bind(i64::from(limit))

@@ -78,10 +78,8 @@ async fn take(
 /// Removes up to `limit` answers that count no more, and as many days; how many of the larger kind.
 pub(crate) async fn expire(pool: &PgPool, now: Timestamp, limit: u32) -> sqlx::Result<u64> {
     let checks = sqlx::query(
-        "WITH old AS MATERIALIZED (
-             SELECT tenant_id, phone FROM number_checks WHERE checked_at < $1 ORDER BY checked_at LIMIT $2
-             FOR UPDATE SKIP LOCKED)
-         DELETE FROM number_checks c USING old WHERE c.tenant_id = old.tenant_id AND c.phone = old.phone",
+        "DELETE FROM number_checks WHERE ctid = ANY (ARRAY (
+             SELECT ctid FROM number_checks WHERE checked_at < $1 ORDER BY checked_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
     )
     .bind(now.before(KnownNumber::KEPT).as_millis())
     .bind(i64::from(limit))
@@ -90,11 +88,8 @@ pub(crate) async fn expire(pool: &PgPool, now: Timestamp, limit: u32) -> sqlx::R
     // A day longer than it counts: days begin at different times on different clocks.
     let yesterday = now.before(Duration::from_secs(24 * 3_600)).as_millis() / DAY_MS;
     let uses = sqlx::query(
-        "WITH old AS MATERIALIZED (
-             SELECT tenant_id, day, instance_id FROM number_check_uses WHERE day < $1 ORDER BY day LIMIT $2
-             FOR UPDATE SKIP LOCKED)
-         DELETE FROM number_check_uses u USING old
-         WHERE u.tenant_id = old.tenant_id AND u.day = old.day AND u.instance_id = old.instance_id",
+        "DELETE FROM number_check_uses WHERE ctid = ANY (ARRAY (
+             SELECT ctid FROM number_check_uses WHERE day < $1 ORDER BY day LIMIT $2 FOR UPDATE SKIP LOCKED))",
     )
     .bind(yesterday)
     .bind(i64::from(limit))

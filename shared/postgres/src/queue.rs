@@ -102,14 +102,15 @@ pub(crate) async fn acquaintance(
 pub(crate) async fn release(pool: &PgPool, now: Timestamp, limit: u32) -> Result<Released> {
     let rows = sqlx::query(
         "WITH due AS MATERIALIZED (
-             SELECT queue_order FROM queue WHERE held AND send_at <= $1 ORDER BY send_at LIMIT $2 FOR UPDATE SKIP LOCKED
+             SELECT ctid AS place, queue_order FROM queue WHERE held AND send_at <= $1 ORDER BY send_at LIMIT $2
+             FOR UPDATE SKIP LOCKED
          ), released AS (
-             UPDATE queue q SET held = FALSE FROM due WHERE q.queue_order = due.queue_order RETURNING q.instance_id
+             UPDATE queue SET held = FALSE WHERE ctid = ANY (ARRAY (SELECT place FROM due)) RETURNING instance_id
          )
          SELECT DISTINCT instance_id, NULL::BIGINT FROM released
          UNION ALL
-         (SELECT NULL, q.send_at FROM queue q
-          WHERE q.held AND NOT EXISTS (SELECT 1 FROM due WHERE due.queue_order = q.queue_order) ORDER BY q.send_at LIMIT 1)",
+         (SELECT NULL, send_at FROM (SELECT queue_order, send_at FROM queue WHERE held ORDER BY send_at LIMIT $2 + 1) next
+          WHERE queue_order NOT IN (SELECT queue_order FROM due) ORDER BY send_at LIMIT 1)",
     )
     .bind(now.as_millis())
     .bind(i64::from(limit))
