@@ -15,6 +15,7 @@
 mod judge;
 mod pace;
 mod ticket;
+mod verdict;
 
 use crate::Postgres;
 use crate::edge::EDGE_DEADLINE;

@@ -1,17 +1,16 @@
 //! How messages are judged and stored: by `accept_messages()` in the schema, which knows the rules. Here is what it is given,
-//! on which connection, and what its verdicts mean.
+//! and on which connection; what it says is read in `verdict`.
 
+use super::verdict::{self, Verdict};
 use crate::failure::{Class, class, corrupt};
 use crate::media;
-use crate::messages;
-use crate::rows::{self, Id, delivery_number, json, maybe_json, millis, object};
+use crate::rows::{Id, delivery_number, json, maybe_json, millis, object};
 use serde_json::{Value, json as value};
-use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{ConnectOptions, Connection, Error, PgConnection, Result, Row};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, Error, PgConnection, Result};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use warren_domain::message::Times;
-use warren_domain::{Direction, InstanceId, Message, MessageId, MessageStatus, TenantId, Timestamp};
+use warren_domain::{InstanceId, TenantId, Timestamp};
 use warren_ports::ledger::{Accepted, NewMessage};
 
 /// How long a connection may take.
@@ -125,8 +124,8 @@ async fn judge(conn: &mut PgConnection, asked: &[&Asked], now: Timestamp, again:
     };
     // They are committed: whatever fails from here on leaves them so.
     let committed = |error| Undone { in_doubt: true, ..Undone::new(error) };
-    let replays = replays(conn, asked, &verdicts).await.map_err(committed)?;
-    asked.iter().zip(verdicts).map(|(asked, verdict)| accepted(asked, verdict, &replays).map_err(committed)).collect()
+    let messages: Vec<&NewMessage> = asked.iter().map(|asked| &asked.message).collect();
+    verdict::accepted(conn, &messages, &verdicts).await.map_err(committed)
 }
 
 /// Messages that do not bear being judged side by side, in as many statements as it takes; still one transaction.
@@ -135,7 +134,7 @@ async fn one_after_the_other(
     asked: &[&Asked],
     now: Timestamp,
     again: bool,
-) -> Result<Vec<(i16, Option<MessageId>)>> {
+) -> Result<Vec<Verdict>> {
     let mut transaction = conn.begin().await?;
     // All at once and in their order, as a single statement would.
     sqlx::query("SELECT 1 FROM instance_counters WHERE instance_id = ANY ($1) ORDER BY instance_id FOR NO KEY UPDATE")
@@ -156,32 +155,45 @@ async fn one_after_the_other(
 /// the same request excepted, and all of an instance have the same limit.
 fn together(asked: &[&Asked]) -> usize {
     let mut limits: HashMap<InstanceId, u32> = HashMap::new();
-    let mut keys: HashMap<(TenantId, &str), ([u8; 32], HashSet<Option<u32>>)> = HashMap::new();
+    let mut keys: HashMap<(TenantId, &str), Request> = HashMap::new();
     asked
         .iter()
         .take_while(|asked| {
             let message = &asked.message;
             let limit = *limits.entry(message.instance).or_insert(message.queue_limit);
-            let Some(key) = &message.idempotency else { return limit == message.queue_limit };
-            let (fingerprint, parts) =
-                keys.entry((message.tenant, &key.key)).or_insert_with(|| (key.fingerprint, HashSet::new()));
-            let is_first = parts.is_empty();
-            let is_a_part = message.part.is_some() && !parts.contains(&None) && *fingerprint == key.fingerprint;
-            limit == message.queue_limit && parts.insert(message.part) && (is_first || is_a_part)
+            let fits = message.idempotency.as_ref().is_none_or(|key| {
+                let request = keys.entry((message.tenant, &key.key)).or_insert_with(|| Request::new(key.fingerprint));
+                request.takes(key.fingerprint, message.part)
+            });
+            limit == message.queue_limit && fits
         })
         .count()
+}
+
+/// What a key stands for within a statement.
+struct Request {
+    fingerprint: [u8; 32],
+    /// Which parts of it there are; `None` is a request that has no parts.
+    parts: HashSet<Option<u32>>,
+}
+
+impl Request {
+    fn new(fingerprint: [u8; 32]) -> Self {
+        Self { fingerprint, parts: HashSet::new() }
+    }
+
+    /// Whether a message is the first with the key, or another part of the same request.
+    fn takes(&mut self, fingerprint: [u8; 32], part: Option<u32>) -> bool {
+        let is_another_part = part.is_some() && !self.parts.contains(&None) && self.fingerprint == fingerprint;
+        (self.parts.is_empty() || is_another_part) && self.parts.insert(part)
+    }
 }
 
 fn column<'a, T>(asked: &[&'a Asked], of: impl Fn(&'a Asked) -> T) -> Vec<T> {
     asked.iter().map(|asked| of(asked)).collect()
 }
 
-async fn call(
-    conn: &mut PgConnection,
-    asked: &[&Asked],
-    now: Timestamp,
-    again: bool,
-) -> Result<Vec<(i16, Option<MessageId>)>> {
+async fn call(conn: &mut PgConnection, asked: &[&Asked], now: Timestamp, again: bool) -> Result<Vec<Verdict>> {
     let rows = sqlx::query(
         "SELECT verdict, made FROM accept_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
              $18::JSON, $19, $20)",
@@ -211,7 +223,7 @@ async fn call(
     if rows.len() != asked.len() {
         return Err(corrupt(0));
     }
-    rows.iter().map(|row: &PgRow| Ok((row.try_get(0)?, rows::maybe_id(row, 1)?))).collect()
+    rows.iter().map(Verdict::read).collect()
 }
 
 /// The files that come with messages, as JSON; few messages bring one.
@@ -239,70 +251,4 @@ fn file(place: i64, asked: &Asked) -> Option<Value> {
         "created_at": file.created_at.as_millis(),
         "expires_at": file.expires_at.as_millis(),
     }))
-}
-
-const NEW: i16 = 0;
-const REPLAY: i16 = 1;
-const MISMATCH: i16 = 2;
-const QUEUE_FULL: i16 = 3;
-const NO_INSTANCE: i16 = 4;
-const NOT_PAIRED: i16 = 5;
-const THERE_ALREADY: i16 = 6;
-
-/// The messages that were made before, as they are now.
-async fn replays(
-    conn: &mut PgConnection,
-    asked: &[&Asked],
-    verdicts: &[(i16, Option<MessageId>)],
-) -> Result<HashMap<MessageId, Message>> {
-    let made = asked.iter().zip(verdicts).filter_map(|(asked, (verdict, made))| match verdict {
-        &REPLAY => made.filter(|made| *made != asked.message.id),
-        _ => None,
-    });
-    let made: Vec<MessageId> = made.collect();
-    if made.is_empty() {
-        return Ok(HashMap::new());
-    }
-    Ok(messages::find(conn, &made).await?.into_iter().map(|message| (message.id, message)).collect())
-}
-
-fn accepted(
-    asked: &Asked,
-    (verdict, made): (i16, Option<MessageId>),
-    replays: &HashMap<MessageId, Message>,
-) -> Result<Accepted> {
-    Ok(match verdict {
-        NEW | THERE_ALREADY => Accepted::New(as_queued(&asked.message)),
-        // The earlier try was committed.
-        REPLAY if made == Some(asked.message.id) => Accepted::New(as_queued(&asked.message)),
-        // The key outlives its message only where the instance was deleted: retention keeps messages longer than keys.
-        REPLAY => made.and_then(|made| replays.get(&made)).cloned().map_or(Accepted::NoInstance, Accepted::Replay),
-        MISMATCH => Accepted::Mismatch,
-        QUEUE_FULL => Accepted::QueueFull,
-        NO_INSTANCE => Accepted::NoInstance,
-        NOT_PAIRED => Accepted::NotPaired,
-        _ => return Err(corrupt(0)),
-    })
-}
-
-fn as_queued(message: &NewMessage) -> Message {
-    Message {
-        id: message.id,
-        tenant: message.tenant,
-        instance: message.instance,
-        direction: Direction::Outbound,
-        whatsapp_id: message.whatsapp_id.clone(),
-        chat: message.chat.clone(),
-        author: None,
-        content: message.content.clone(),
-        quoted: message.quoted.clone(),
-        status: MessageStatus::Queued,
-        reason: None,
-        delivery: message.delivery,
-        expires_at: message.expires_at,
-        send_at: message.send_at,
-        metadata: message.metadata.clone(),
-        backfilled: false,
-        times: Times { created: message.created_at, ..Times::default() },
-    }
 }

@@ -1,6 +1,6 @@
 //! The edge's writes as several gateways make them at once: two handles over one database are two processes to it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod accept;
 mod faults;
