@@ -4,7 +4,7 @@
 //! quota, and who deletes it.
 
 use crate::edge::Tx;
-use crate::failure::Stop;
+use crate::failure::{Class, Stop, class};
 use crate::rows::{self, Id, from_json, json, time};
 use crate::{Postgres, keys, media, webhooks};
 use async_trait::async_trait;
@@ -99,7 +99,11 @@ impl Tenants for Postgres {
     }
 
     async fn touch_key(&self, key: KeyId, at: Timestamp) -> Result<()> {
-        self.writing(|| async { Ok(keys::touch(self.pool(), key, at).await?) }).await
+        match keys::touch(self.pool(), key, at).await {
+            Err(error) if class(&error) == Class::Data => Err(Error::internal(error)),
+            // Best effort: a store that is away is not waited for.
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use warren_domain::{ErrorKind, MessageId};
-use warren_ports::ledger::{Accepted, Messages};
+use warren_ports::ledger::{Accepted, Messages, NewMessage};
 use warren_postgres::Postgres;
 use warren_testkit::services::{Postgres as Server, Stop};
+use warren_testkit::{Chaos, Direction};
 
 #[derive(Debug, Default)]
 struct Told {
@@ -82,4 +83,48 @@ async fn a_server_that_is_away_is_unavailable() {
     let accepted = store.accept(vec![sender.message("B")]).await.unwrap();
     assert!(matches!(accepted.as_slice(), [Accepted::New(_)]));
     assert_eq!(sender.open(&store).await, ["B"]);
+}
+
+/// A reply that was lost after the commit: the call is not carried out twice, and its caller is told that it was carried out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_reply_is_no_second_message() {
+    let server = Server::start().await.unwrap();
+    let chaos = Chaos::before(server.address()).await.unwrap();
+    let (direct, store) = (handle(&server.url()).await, handle(&server.url_at(chaos.address())).await);
+    let sender = Sender::new(&direct).await;
+    store.accept(vec![sender.message("warm")]).await.unwrap();
+    let mut expected = vec!["warm".to_owned()];
+    for round in 0..4 {
+        let id = |part: u32| format!("{round}-{part}");
+        // Two that share their key take two statements, and the first reply is already lost.
+        let asked = match round {
+            0 => vec![sender.message(&id(0))],
+            1 => vec![sender.keyed(&id(0)), sender.message(&id(1))],
+            2 => vec![NewMessage { part: Some(0), ..sender.keyed(&id(0)) }],
+            _ => vec![sender.keyed(&id(0)), sender.keyed(&id(0))],
+        };
+        let (first, count) = (asked[0].id, asked.len());
+        chaos.stall_one_way(Direction::FromTarget);
+        let accepting = store.accept(asked);
+        let breaking = async {
+            if round < 3 {
+                while direct.message(sender.tenant, first).await.unwrap().is_none() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            chaos.cut().await.unwrap();
+            chaos.pass().await.unwrap();
+        };
+        let (verdicts, ()) = tokio::join!(accepting, breaking);
+        let verdicts = verdicts.unwrap();
+        assert!(matches!(&verdicts[0], Accepted::New(message) if message.id == first), "{verdicts:?}");
+        assert_eq!(verdicts.len(), count);
+        expected.push(id(0));
+        if round == 1 {
+            expected.push(id(1));
+        }
+        assert_eq!(sender.open(&direct).await, expected);
+    }
+    let counted = server.execute(&["SELECT open_messages = (SELECT count(*) FROM queue) FROM instance_counters"]);
+    assert_eq!(counted.await.unwrap(), "t");
 }
