@@ -109,8 +109,10 @@ impl Evidence {
         let is_silent_for = |span: Duration| heard.is_none_or(|heard| since(heard) >= span);
         match (stream, renewed) {
             (Stream::Ended(end), Some(renewed)) => {
+                // While the store was away nobody could renew: that somebody stopped is seen only of who has renewed since.
+                let could_renew = remembers || self.trusted_since.is_some_and(|trusted| renewed >= trusted);
                 let is_overdue = since(renewed) >= period + slack && is_silent_for(period + slack);
-                (since(end) >= period && is_overdue).then_some(Death::Stream)
+                (could_renew && since(end) >= period && is_overdue).then_some(Death::Stream)
             }
             (Stream::Ended(end), None) => {
                 (remembers && since(end) >= period && is_silent_for(period + slack)).then_some(Death::Stream)
@@ -168,6 +170,7 @@ mod tests {
     #[test]
     fn a_crash_is_known_when_the_next_renewal_is_overdue() {
         let mut scene = Scene::new();
+        scene.looked(0, Some(0), 0);
         let ended = scene.ended(1_000);
         for (now, renewed, dead) in [
             (1_100, 900, false),
@@ -261,6 +264,28 @@ mod tests {
         }
         scene.looked(63_000, None, 7);
         assert_eq!(scene.judge(Stream::Open, None), Some(Death::Lease));
+    }
+
+    #[test]
+    fn what_nobody_could_renew_is_not_overdue() {
+        let mut scene = Scene::new();
+        scene.looked(0, Some(0), 7);
+        scene.looked(5_000, Some(4_900), 7);
+        scene.evidence.lose_touch();
+        // It is back before the lease ran out, and the worker is cut off from this leader.
+        let ended = scene.ended(5_100);
+        scene.looked(7_000, Some(4_900), 7);
+        assert_eq!(scene.judge(ended, None), None);
+        scene.looked(7_600, Some(7_450), 7);
+        assert_eq!(scene.judge(ended, None), None, "it lives");
+        scene.looked(8_100, Some(7_450), 7);
+        assert_eq!(scene.judge(ended, None), Some(Death::Stream), "it lived");
+        // Who does not come back is dead when everybody had the time to.
+        scene.evidence.lose_touch();
+        scene.looked(8_500, Some(7_450), 7);
+        assert_eq!(scene.judge(ended, None), None);
+        scene.looked(11_500, None, 7);
+        assert_eq!(scene.judge(ended, None), Some(Death::Stream));
     }
 
     #[test]
