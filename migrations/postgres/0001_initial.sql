@@ -380,13 +380,15 @@ CREATE INDEX number_check_uses_by_day ON number_check_uses (day);
 -- before: of one instance, messages are judged and numbered one call after the other, whichever process takes them. No two
 -- messages of a call share a key, unless as different parts of one request; and all of an instance have one `room`.
 --
--- The settings hold for the plans of this function: they are made once a connection, for any number of messages.
+-- The settings hold for the plans of this function, which are made once a connection, for any number of messages, and perhaps
+-- while the tables are empty: every row is found by its key.
 CREATE FUNCTION accept_messages(
     ids UUID[], tenants UUID[], targets UUID[], rooms BIGINT[], keys TEXT[], parts TEXT[], fingerprints BYTEA[],
     whatsapp_ids TEXT[], secrets BYTEA[], chats TEXT[], contents TEXT[], quotes TEXT[], deliveries SMALLINT[],
     expiries BIGINT[], times BIGINT[], metadatas TEXT[], creations BIGINT[], files JSON, now BIGINT, again BOOLEAN
 ) RETURNS TABLE (verdict SMALLINT, made UUID)
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+    SET enable_mergejoin = off SET enable_material = off AS $$
 BEGIN
     PERFORM 1 FROM instance_counters c WHERE c.instance_id = ANY (targets) ORDER BY c.instance_id FOR NO KEY UPDATE;
     RETURN QUERY
@@ -394,7 +396,7 @@ BEGIN
         SELECT asked.*, coalesce(p.resource, k.resource) AS made, CASE
             WHEN k.purpose <> 1 OR k.fingerprint <> asked.fingerprint THEN 2
             WHEN k.key IS NOT NULL AND (asked.part IS NULL OR p.key IS NOT NULL) THEN 1
-            WHEN i.id IS NULL THEN 4
+            WHEN i.id IS NULL OR i.tenant_id <> asked.tenant_id OR i.deleted_at IS NOT NULL THEN 4
             WHEN i.phone IS NULL OR i.state IN ('created', 'pairing', 'logged_out') THEN 5
             WHEN again AND EXISTS (SELECT 1 FROM messages m WHERE m.id = asked.id) THEN 6
             ELSE 0
@@ -405,7 +407,7 @@ BEGIN
             place)
         LEFT JOIN idempotency k ON k.tenant_id = asked.tenant_id AND k.key = asked.key
         LEFT JOIN idempotency p ON p.tenant_id = asked.tenant_id AND p.key = asked.part
-        LEFT JOIN instances i ON i.id = asked.instance_id AND i.tenant_id = asked.tenant_id AND i.deleted_at IS NULL
+        LEFT JOIN instances i ON i.id = asked.instance_id
     ), settled AS MATERIALIZED (
         SELECT j.*, CASE
             WHEN j.verdict > 0 THEN j.verdict

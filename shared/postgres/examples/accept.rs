@@ -95,6 +95,26 @@ impl Bench {
     }
 }
 
+/// What a commit costs by itself: one row into one table, on the same server in the same minute.
+async fn raw_commits(conn: &mut PgConnection, span: Duration) {
+    sqlx::query("CREATE TABLE IF NOT EXISTS raw (id BIGINT, data TEXT)").execute(&mut *conn).await.unwrap();
+    let (began, mut took) = (Instant::now(), Vec::new());
+    while began.elapsed() < span {
+        let one = Instant::now();
+        sqlx::query("INSERT INTO raw VALUES (1, repeat('x', 500))").execute(&mut *conn).await.unwrap();
+        took.push(one.elapsed());
+    }
+    took.sort_unstable();
+    let at = |share: f64| took[(took.len() as f64 * share) as usize].as_secs_f64() * 1_000.0;
+    println!(
+        "{:>22}: {:7.0}/s, p50 {:6.2} ms, p99 {:6.2} ms",
+        "one raw commit",
+        took.len() as f64 / span.as_secs_f64(),
+        at(0.5),
+        at(0.99)
+    );
+}
+
 async fn facts(conn: &mut PgConnection) -> (i64, i64) {
     let row = sqlx::query(
         "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::BIGINT, (SELECT count(DISTINCT xmin::text) FROM messages)::BIGINT",
@@ -160,6 +180,7 @@ async fn main() {
         let bench = prepared(&url, keyed).await;
         println!("{} an idempotency key", if keyed { "with" } else { "without" });
         bench.in_turn(8, Duration::from_secs(1)).await;
+        raw_commits(&mut conn, span).await;
         for rate in [100, 375, 500, 1_000, 2_000, 4_000] {
             let before = facts(&mut conn).await;
             let took = bench.at_a_rate(rate, span).await;
