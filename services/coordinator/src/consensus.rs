@@ -32,11 +32,11 @@ const HEARTBEAT_MS: u64 = 100;
 /// milliseconds. Looked at every one and a half heartbeats, that is less than a second to a new leader.
 const ELECTION_MS: std::ops::Range<u64> = 200..300;
 /// A snapshot is made after so many entries.
-const SNAPSHOT_EVERY: u64 = 1_000;
+const SNAPSHOT_EVERY: u64 = 200;
 /// So many entries that are in a snapshot are kept, for those that lag.
-const KEPT_ENTRIES: u64 = 500;
+const KEPT_ENTRIES: u64 = 100;
 /// Who lags by more than this gets the snapshot.
-const LAG: u64 = 1_200;
+const LAG: u64 = 300;
 /// Entries of one append: an entry can name every shard.
 const ENTRIES_AT_ONCE: u64 = 32;
 /// A piece of a snapshot. In JSON it is about four times as long.
@@ -56,7 +56,7 @@ pub(crate) fn config(cluster: &str) -> Arc<openraft::Config> {
         snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
         snapshot_max_chunk_size: SNAPSHOT_PIECE,
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,
-        purge_batch_size: 64,
+        purge_batch_size: 32,
         ..openraft::Config::default()
     })
 }

@@ -92,7 +92,6 @@ impl Evidence {
         self.known_at = None;
     }
 
-
     /// When a start last proved that it lives, by its lease.
     pub(crate) fn renewed(&self, start: &Start) -> Option<Instant> {
         self.renewed.get(start).copied().flatten()

@@ -40,7 +40,7 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Where its metrics are registered.
     pub metrics: Metrics,
-    /// It is ready while it knows a leader.
+    /// It is ready while it knows a leader, and what the group knows.
     pub health: Health,
 }
 
@@ -74,7 +74,9 @@ pub enum Error {
         made_as: String,
     },
     /// The settings name another way to make shards than the cluster has.
-    #[error("store.shard_count: the cluster was made with {made_with} shards by {hash}, and {set} are set; they never change")]
+    #[error(
+        "store.shard_count: the cluster was made with {made_with} shards by {hash}, and {set} are set; they never change"
+    )]
     OtherShards {
         /// How many it was made with.
         made_with: u16,
@@ -85,7 +87,13 @@ pub enum Error {
     },
     /// The consensus ended.
     #[error("the consensus ended: {0}")]
-    Consensus(#[from] Stopped),
+    Consensus(#[source] Box<Stopped>),
+}
+
+impl From<Stopped> for Error {
+    fn from(stopped: Stopped) -> Self {
+        Self::Consensus(Box::new(stopped))
+    }
 }
 
 /// Takes part in the group, and listens on `listener` to the other coordinators and to workers, until the life begins to stop.

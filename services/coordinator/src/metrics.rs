@@ -64,14 +64,9 @@ impl Figures {
 
     /// The leader has ended: what it knew is nobody's here.
     pub(crate) fn abdicate(&self) {
-        for gauge in [
-            &self.is_leader,
-            &self.members,
-            &self.attached,
-            &self.unassigned,
-            &self.moves_under_way,
-            &self.lease_store_away,
-        ] {
+        for gauge in
+            [&self.is_leader, &self.members, &self.attached, &self.unassigned, &self.moves_under_way, &self.lease_store_away]
+        {
             gauge.set(0);
         }
     }

@@ -20,7 +20,10 @@ use std::{
     },
     time::Duration,
 };
-use warren_raft::{Caller, Failure, Request, wire::NodeId};
+use warren_raft::{
+    Caller, Failure, Request,
+    wire::{Code, NodeId},
+};
 
 pub(crate) const APPEND: &str = "/raft/v1/append";
 pub(crate) const VOTE: &str = "/raft/v1/vote";
@@ -76,6 +79,9 @@ impl Peers {
     /// Notes whether it answers, and says so when that changes.
     fn note(&self, node: NodeId, failure: Option<&Failure>) {
         let Some(peer) = self.peers.get(&node) else { return };
+        // One that has much to learn answers all the same.
+        let unlearned = Failure::Refused(Code::Unlearned.into());
+        let failure = failure.filter(|failure| **failure != unlearned);
         if peer.is_away.swap(failure.is_some(), Ordering::Relaxed) == failure.is_some() {
             return;
         }
@@ -147,12 +153,9 @@ impl Way {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(RPCError::RemoteError(RemoteError::new(self.target, error))),
             // It may only be slow: it is not given a pause on top.
-            Err(Failure::Late) => Err(RPCError::Timeout(Timeout {
-                action,
-                id: self.network.node,
-                target: self.target,
-                timeout: within,
-            })),
+            Err(Failure::Late) => {
+                Err(RPCError::Timeout(Timeout { action, id: self.network.node, target: self.target, timeout: within }))
+            }
             Err(failure) => Err(RPCError::Unreachable(Unreachable::new(&failure))),
         }
     }

@@ -28,7 +28,7 @@ pub struct Options {
     pub lease_renewal_ms: u64,
     /// How often a worker hears that the leader is there, milliseconds: 10 to 10,000. Default 250.
     pub heartbeat_ms: u64,
-    /// How many shards are moved at once when a worker comes or stops, at least 1. A stop that would take more than 60 batches
+    /// How many shards are moved at once when a worker comes or stops, at least 1. A stop that would take more than 30 batches
     /// takes larger ones. Default 8.
     pub move_batch: usize,
     /// The pause between a batch that was taken over and the next one, milliseconds. Default 50.

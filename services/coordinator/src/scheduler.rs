@@ -20,6 +20,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) promised: &'a BTreeMap<Shard, Option<Name>>,
     /// Who could not take a shard: somebody else is to try.
     pub(crate) unfit: &'a BTreeMap<Shard, Name>,
+    /// Workers that could not take something lately: nothing is moved to them, and what is free goes elsewhere if it can.
+    pub(crate) troubled: &'a BTreeSet<Name>,
 }
 
 /// A shard that is to change hands.
@@ -162,7 +164,7 @@ impl Situation<'_> {
             let lacks = targets.get(*name).copied().unwrap_or_default().saturating_sub(load);
             // Beyond the targets, because somebody cannot be reached: by how full they are.
             let fullness = (load as u64 + 1).saturating_mul(1 << 20) / u64::from(member.weight.max(1));
-            (unfit == Some(name), Reverse(lacks), fullness)
+            (unfit == Some(name), self.troubled.contains(*name), Reverse(lacks), fullness)
         };
         self.eligible().min_by_key(rank).map(|(name, _)| name.clone())
     }
@@ -172,7 +174,8 @@ impl Situation<'_> {
             let load = loads.get(name).copied().unwrap_or_default();
             targets.get(name).copied().unwrap_or_default().saturating_sub(load)
         };
-        let lacking = self.eligible().map(|(name, _)| (lack(name), name)).filter(|(lack, _)| *lack > 0);
+        let sound = self.eligible().filter(|(name, _)| !self.troubled.contains(*name));
+        let lacking = sound.map(|(name, _)| (lack(name), name)).filter(|(lack, _)| *lack > 0);
         lacking.min_by_key(|(lack, name)| (Reverse(*lack), *name)).map(|(_, name)| name.clone())
     }
 

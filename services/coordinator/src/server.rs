@@ -2,10 +2,7 @@
 //!
 //! TLS would be accepted between the stream and the connection here.
 
-use crate::{
-    api::Api,
-    node::Node,
-};
+use crate::{api::Api, node::Node};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, io, sync::Arc, time::Duration};

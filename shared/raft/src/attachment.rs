@@ -23,7 +23,7 @@ const HEARTBEAT: std::ops::RangeInclusive<u64> = 10..=10_000;
 /// The longest line, bytes: every shard that there can be.
 const LONGEST_LINE: usize = 4 << 20;
 /// The pause before the next coordinator is asked: a random part of it, which grows while nobody accepts.
-const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(500);
+const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(200);
 /// The pause after a refusal that will not change by itself.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 

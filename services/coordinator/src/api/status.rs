@@ -37,11 +37,8 @@ fn status(node: &Node, briefing: Option<Briefing>) -> Status {
             behind: if leads && is_self { Some(0) } else { has.map(|has| last.saturating_sub(has)) },
         }
     };
-    let briefing = briefing.unwrap_or_else(|| Briefing {
-        workers: reign::workers(&state),
-        moves: Moves::default(),
-        recovery: None,
-    });
+    let briefing =
+        briefing.unwrap_or_else(|| Briefing { workers: reign::workers(&state), moves: Moves::default(), recovery: None });
     Status {
         cluster: node.seat.credential.cluster().to_owned(),
         node: node.seat.node,

@@ -22,11 +22,7 @@ pub(super) struct Report {
     pub(super) answered: Instant,
 }
 
-pub(super) async fn watch(
-    leases: Arc<dyn Leases>,
-    state: watch::Receiver<Arc<State>>,
-    reports: mpsc::Sender<Report>,
-) {
+pub(super) async fn watch(leases: Arc<dyn Leases>, state: watch::Receiver<Arc<State>>, reports: mpsc::Sender<Report>) {
     loop {
         let starts: Vec<Start> = {
             let state = state.borrow();

@@ -20,6 +20,7 @@ pub(crate) use presence::Shown;
 use crate::{
     Error, Ports,
     command::{Command, Founding, Name},
+    consensus::Stopped,
     evidence::Evidence,
     node::{ALONE, Node, leads},
     state::State,
@@ -92,10 +93,10 @@ pub(crate) async fn take_turns(node: Arc<Node>, ports: &Ports, ready: &Check) ->
             }
             node.figures.term.set(i64::try_from(current.current_term).unwrap_or(i64::MAX));
             node.figures.applied.set(current.last_applied.map_or(0, |id| i64::try_from(id.index).unwrap_or(i64::MAX)));
-            ready.set(current.current_leader.is_some());
+            ready.set(current.current_leader.is_some() && node.may_vote());
             if current.current_leader.is_some() && leader != current.current_leader {
                 node.figures.elections.inc();
-                tracing::info!(leader = current.current_leader, term = current.current_term, "another coordinator leads");
+                tracing::info!(leader = current.current_leader, term = current.current_term, "the group has a leader");
             }
             leader = current.current_leader.or(leader);
             leads(&current)
@@ -105,7 +106,7 @@ pub(crate) async fn take_turns(node: Arc<Node>, ports: &Ports, ready: &Check) ->
             reign(&node, ports).await?;
         }
         tokio::select! {
-            changed = metrics.changed() => if changed.is_err() { return Err(Error::Consensus(openraft::error::Fatal::Stopped)) },
+            changed = metrics.changed() => if changed.is_err() { return Err(Stopped::Stopped.into()) },
             _ = state.changed() => {}
         }
     }
@@ -123,12 +124,12 @@ async fn reign(node: &Arc<Node>, ports: &Ports) -> Result<(), Error> {
         // The figures of a leader change all the time; if they do not, it hangs.
         while matches!(timeout(ALONE, metrics.changed()).await, Ok(Ok(()))) && leads(&metrics.borrow_and_update()) {}
     };
-    node.figures.is_leader.set(1);
-    tracing::info!(node = node.seat.node, "this coordinator leads");
     let ruled = async {
         found(node, &*ports.clock).await?;
         node.check_founding().map_err(Some)?;
         node.desk.send_replace(Some(Desk(desk)));
+        node.figures.is_leader.set(1);
+        tracing::info!(node = node.seat.node, "this coordinator leads");
         Reign::new(node, ports, events).run().await;
         Ok::<(), Option<Error>>(())
     };

@@ -21,7 +21,7 @@ const FORCED: Duration = Duration::from_secs(20);
 /// Workers that stop, and nobody who could take over: so long somebody may still come.
 const LONELY: Duration = Duration::from_secs(1);
 /// A stop is done in about so many batches, so that it fits into the grace of a worker.
-const STOP_BATCHES: usize = 60;
+const STOP_BATCHES: usize = 30;
 
 #[derive(Debug)]
 struct Move {
@@ -42,7 +42,7 @@ pub(crate) struct Moves {
     next: Option<Instant>,
     lonely_since: Option<Instant>,
     /// For what nothing was to be moved: until that changes nothing is.
-    balanced: Option<(i64, BTreeSet<Name>)>,
+    balanced: Option<(i64, BTreeSet<Name>, BTreeSet<Name>)>,
 }
 
 impl Moves {
@@ -95,13 +95,13 @@ impl Moves {
     pub(crate) fn begin(&mut self, situation: &Situation<'_>, is_calm: bool, now: Instant) {
         let state = situation.state;
         self.note_loneliness(state, now);
-        if !self.under_way.is_empty() || !is_calm || self.next.is_some_and(|next| now < next) {
-            return;
-        }
         if self.lonely_since.is_some_and(|since| now.saturating_duration_since(since) >= LONELY) {
             return self.withdraw_everything(situation, now);
         }
-        let seen = (state.version(), situation.reachable.clone());
+        if !self.under_way.is_empty() || !is_calm || self.next.is_some_and(|next| now < next) {
+            return;
+        }
+        let seen = (state.version(), situation.reachable.clone(), situation.troubled.clone());
         if self.balanced.as_ref() == Some(&seen) {
             return;
         }
@@ -127,7 +127,7 @@ impl Moves {
     fn withdraw_everything(&mut self, situation: &Situation<'_>, now: Instant) {
         let state = situation.state;
         let held = state.holds().iter().filter(|(_, hold)| situation.reachable.contains(&hold.worker));
-        let shards: Vec<_> = held.map(|(shard, _)| *shard).collect();
+        let shards: Vec<_> = held.map(|(shard, _)| *shard).filter(|shard| !self.has_withdrawn(*shard)).collect();
         for shard in shards {
             self.withdraw(state, shard, None, now);
         }

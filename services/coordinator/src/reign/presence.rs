@@ -45,6 +45,12 @@ impl Presence {
         receiver
     }
 
+    /// It says something itself, and may be about to have a stream again.
+    pub(crate) fn comes_back(&mut self, now: Instant) {
+        self.ended = None;
+        self.heard = Some(now);
+    }
+
     /// Notes whether the stream was ended from the other side.
     pub(crate) fn note_end(&mut self, now: Instant) -> bool {
         let has_ended = self.stream.as_ref().is_some_and(watch::Sender::is_closed);

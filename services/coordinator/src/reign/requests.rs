@@ -82,7 +82,8 @@ impl Reign<'_> {
             return Err(Code::Superseded);
         }
         let known = draft.state().members().get(&worker).map(|member| member.incarnation);
-        if draft.add(Command::Join { worker: worker.clone(), incarnation, weight: attach.weight }) && known != Some(incarnation)
+        if draft.add(Command::Join { worker: worker.clone(), incarnation, weight: attach.weight })
+            && known != Some(incarnation)
         {
             tracing::info!(worker = &*worker, again = known.is_some(), "a worker joins");
             if known.is_some() {
@@ -95,7 +96,7 @@ impl Reign<'_> {
         if attach.draining {
             draft.add(Command::Drain { worker: worker.clone(), incarnation });
         }
-        self.presence(&worker, incarnation).heard = Some(now);
+        self.presence(&worker, incarnation).comes_back(now);
         Ok((worker, incarnation))
     }
 

@@ -1,7 +1,10 @@
 //! Shards that could not be taken, and when they are tried again: with growing pauses, the second time by somebody else.
 
 use crate::command::Name;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::time::Instant;
 use warren_domain::{Epoch, Shard};
 use warren_ports::lease::Incarnation;
@@ -100,6 +103,12 @@ impl Retakes {
         unfit.map(|(shard, retake)| (*shard, retake.worker.clone())).collect()
     }
 
+    /// Who could not take something lately.
+    pub(crate) fn troubled(&self) -> BTreeSet<Name> {
+        let troubles = self.shards.values().filter(|retake| retake.cause == Cause::NotTaken);
+        troubles.map(|retake| retake.worker.clone()).collect()
+    }
+
     pub(crate) fn tidy(&mut self, now: Instant) {
         let is_fresh = |retake: &Retake| retake.pending.is_some() || now.saturating_duration_since(retake.last) < FORGOTTEN;
         self.shards.retain(|_, retake| is_fresh(retake));
@@ -143,7 +152,8 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_somebody_else_tries() {
-        let expected = [(250, false), (500, true), (1_000, true), (2_000, true), (4_000, true), (8_000, true), (8_000, true)];
+        let expected =
+            [(250, false), (500, true), (1_000, true), (2_000, true), (4_000, true), (8_000, true), (8_000, true)];
         assert_eq!(times(Cause::NotTaken, 7), expected);
         assert_eq!(times(Cause::LedgerBehind, 3), [(0, false), (500, false), (1_000, false)]);
     }

@@ -59,8 +59,12 @@ impl Reign<'_> {
 
     /// Removes who is dead.
     fn bury(&mut self, draft: &mut Draft, now: Instant) {
-        let members: Vec<_> =
-            draft.state().members().iter().map(|(name, member)| (name.clone(), member.incarnation, member.draining)).collect();
+        let members: Vec<_> = draft
+            .state()
+            .members()
+            .iter()
+            .map(|(name, member)| (name.clone(), member.incarnation, member.draining))
+            .collect();
         for (worker, incarnation, draining) in members {
             let presence = self.presences.get(&worker).filter(|presence| presence.incarnation == incarnation);
             let stream = presence.map_or(Stream::Never, |presence| presence.stream());
@@ -229,6 +233,7 @@ impl Reign<'_> {
             reachable: reachable.map(|(name, _)| name.clone()).collect(),
             promised: self.moves.promised(),
             unfit: self.retakes.unfit(),
+            troubled: self.retakes.troubled(),
         }
     }
 }
@@ -238,10 +243,17 @@ pub(super) struct Around {
     reachable: BTreeSet<Name>,
     promised: BTreeMap<Shard, Option<Name>>,
     unfit: BTreeMap<Shard, Name>,
+    troubled: BTreeSet<Name>,
 }
 
 impl Around {
     pub(super) fn of<'a>(&'a self, state: &'a State) -> Situation<'a> {
-        Situation { state, reachable: &self.reachable, promised: &self.promised, unfit: &self.unfit }
+        Situation {
+            state,
+            reachable: &self.reachable,
+            promised: &self.promised,
+            unfit: &self.unfit,
+            troubled: &self.troubled,
+        }
     }
 }

@@ -9,8 +9,14 @@ use std::num::NonZeroU16;
 use warren_domain::ShardCount;
 use warren_ports::lease::Incarnation;
 
+/// Who gets how many.
+type Share = (&'static str, usize);
+
+/// Name, weight, shards.
+type Of = (&'static str, u32, usize);
+
 /// A cluster as it is to be: workers with weight and shards; those with a `-` before their name stop.
-fn cluster(shards: u16, workers: &[(&str, u32, usize)]) -> State {
+fn cluster(shards: u16, workers: &[Of]) -> State {
     let mut state = State::default();
     let founding = Founding {
         cluster: "c".into(),
@@ -43,12 +49,14 @@ struct Around {
     away: BTreeSet<Name>,
     promised: BTreeMap<Shard, Option<Name>>,
     unfit: BTreeMap<Shard, Name>,
+    troubled: BTreeSet<Name>,
 }
 
 impl Around {
     fn with<T>(&self, state: &State, look: impl FnOnce(Situation<'_>) -> T) -> T {
         let reachable = state.members().keys().filter(|name| !self.away.contains(*name)).cloned().collect();
-        look(Situation { state, reachable: &reachable, promised: &self.promised, unfit: &self.unfit })
+        let (promised, unfit, troubled) = (&self.promised, &self.unfit, &self.troubled);
+        look(Situation { state, reachable: &reachable, promised, unfit, troubled })
     }
 
     /// How many of the free shards each gets.
@@ -64,7 +72,8 @@ fn counts(counts: &[(&str, usize)]) -> BTreeMap<String, usize> {
 
 #[test]
 fn free_shards_go_by_weight_and_by_what_is_lacking() {
-    let table: &[(u16, &[(&str, u32, usize)], &[(&str, usize)])] = &[
+    type Case = (u16, &'static [Of], &'static [Share]);
+    let table: &[Case] = &[
         (12, &[("a", 1, 0)], &[("a", 12)]),
         (12, &[("a", 1, 0), ("b", 1, 0), ("c", 1, 0)], &[("a", 4), ("b", 4), ("c", 4)]),
         (12, &[("a", 1, 0), ("b", 2, 0), ("c", 3, 0)], &[("a", 2), ("b", 4), ("c", 6)]),
@@ -106,6 +115,17 @@ fn who_could_not_take_a_shard_gets_another() {
 }
 
 #[test]
+fn nothing_is_moved_to_who_is_troubled() {
+    let state = cluster(12, &[("a", 1, 6), ("b", 1, 6), ("c", 1, 0)]);
+    let around = Around { troubled: ["c".into()].into(), ..Around::default() };
+    assert!(around.with(&state, |situation| situation.moves(100)).is_empty());
+    let state = cluster(12, &[("a", 1, 6), ("b", 1, 0), ("c", 1, 0)]);
+    assert_eq!(around.placed(&state), counts(&[("b", 6)]));
+    let state = cluster(12, &[("c", 1, 0)]);
+    assert_eq!(around.placed(&state), counts(&[("c", 12)]), "there is nobody else");
+}
+
+#[test]
 fn a_promise_is_kept_if_it_can_be() {
     let state = cluster(4, &[("a", 1, 0), ("b", 1, 0)]);
     let promised = BTreeMap::from([(Shard(0), Some("b".into())), (Shard(1), Some("b".into()))]);
@@ -119,7 +139,7 @@ fn a_promise_is_kept_if_it_can_be() {
 
 #[test]
 fn moves_are_as_few_as_balance_allows() {
-    let table: &[(u16, &[(&str, u32, usize)], usize)] = &[
+    let table: &[(u16, &[Of], usize)] = &[
         (12, &[("a", 1, 6), ("b", 1, 6), ("c", 1, 0)], 4),
         (12, &[("a", 1, 4), ("b", 1, 4), ("c", 1, 4)], 0),
         (10, &[("a", 1, 4), ("b", 1, 3), ("c", 1, 3)], 0),

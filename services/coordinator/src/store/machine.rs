@@ -28,8 +28,7 @@ pub(crate) struct Current {
 impl Machine {
     /// The state as the last snapshot has it.
     pub(crate) async fn load(store: Store) -> Result<Self, super::Failure> {
-        let mut current =
-            Current { store, state: Arc::default(), applied: None, membership: Membership::default() };
+        let mut current = Current { store, state: Arc::default(), applied: None, membership: Membership::default() };
         if let Some((meta, data)) = current.stored().await? {
             current.state = serde_json::from_slice(&data)?;
             current.applied = meta.last_log_id;
@@ -128,11 +127,7 @@ impl RaftStateMachine<Types> for Machine {
         Ok(Box::default())
     }
 
-    async fn install_snapshot(
-        &mut self,
-        meta: &SnapshotMeta,
-        snapshot: Box<Cursor<Vec<u8>>>,
-    ) -> Result<(), StorageError> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Box<Cursor<Vec<u8>>>) -> Result<(), StorageError> {
         let data = snapshot.into_inner();
         let state = serde_json::from_slice(&data);
         let state = state.map_err(|error| StorageIOError::read_snapshot(Some(meta.signature()), &error))?;

@@ -5,10 +5,15 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::missing_docs_in_private_items,
     reason = "tests"
 )]
 
+mod calls;
+mod chaos;
 mod contract;
 mod deaths;
+mod elections;
+mod moves;
+mod restarts;
+mod status;
 mod support;

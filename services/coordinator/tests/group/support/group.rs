@@ -104,13 +104,13 @@ impl Group {
 
     /// Starts a node, over what it kept.
     pub(crate) async fn start_node(&mut self, node: u64) {
-        let running = self.run_with(self.seat(node)).await;
+        let listener = TcpListener::bind(self.address(node)).await.unwrap();
+        let running = self.run_with(self.seat(node), listener).await;
         self.running[Self::slot(node)] = Some(running);
     }
 
-    async fn run_with(&self, seat: Seat) -> Running {
+    async fn run_with(&self, seat: Seat, listener: TcpListener) -> Running {
         let (lifecycle, metrics, health) = (Lifecycle::new(), Metrics::default(), Health::new());
-        let listener = TcpListener::bind(self.address(seat.node)).await.unwrap();
         let ports = Ports {
             leases: Arc::new(self.leases.clone()),
             clock: Arc::new(SystemClock),
@@ -123,7 +123,8 @@ impl Group {
 
     /// Starts a node that is expected to refuse, and says how.
     pub(crate) async fn refusal(&self, seat: Seat) -> Error {
-        let running = self.run_with(seat).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let running = self.run_with(seat, listener).await;
         let ended = tokio::time::timeout(super::PATIENCE, running.task).await;
         ended.expect("it should have refused").unwrap().expect_err("it should have refused")
     }
@@ -219,6 +220,13 @@ impl Group {
         self.worker_with(name, Behaviour::default())
     }
 
+    /// A worker that reaches the coordinators at other addresses.
+    pub(crate) fn worker_by(&self, name: &str, addresses: Vec<String>) -> Worker {
+        let group = warren_raft::Group::new(CLUSTER, SECRET, addresses).unwrap();
+        let options = ClientOptions { group, ..self.client(name) };
+        Worker::start(options, self.leases.clone(), self.ledger.clone(), Behaviour::default())
+    }
+
     pub(crate) fn worker_with(&self, name: &str, behaviour: Behaviour) -> Worker {
         Worker::start(self.client(name), self.leases.clone(), self.ledger.clone(), behaviour)
     }
@@ -227,5 +235,17 @@ impl Group {
     pub(crate) async fn serves(&self, expected: &[(&str, usize)]) {
         let expected = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         until(&format!("they serve {expected:?}"), async || self.ledger.loads() == expected).await;
+    }
+
+    /// Waits until these, and nobody else, serve everything in equal shares.
+    pub(crate) async fn balanced(&self, names: &[&str]) {
+        let share = usize::from(self.shards) / names.len();
+        until(&format!("{names:?} have equal shares"), async || {
+            let loads = self.ledger.loads();
+            loads.keys().eq(names)
+                && loads.values().all(|load| (share..=share + 1).contains(load))
+                && loads.values().sum::<usize>() == usize::from(self.shards)
+        })
+        .await;
     }
 }

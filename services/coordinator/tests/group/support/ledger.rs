@@ -1,7 +1,8 @@
-//! What the workers of a test own, as the ledger would know it; it watches that nobody owns a shard twice.
+//! What the workers of a test own, as the ledger would know it; it watches that nobody owns a shard twice. A worker is named by
+//! its name and its start, `a#7`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 use tokio::time::Instant;
@@ -11,8 +12,6 @@ use warren_domain::{Epoch, Shard};
 #[derive(Debug, Clone)]
 pub(crate) struct Take {
     pub(crate) at: Instant,
-    pub(crate) worker: String,
-    pub(crate) shard: Shard,
     pub(crate) epoch: Epoch,
     /// How long nobody served it, if it was released before.
     pub(crate) gap: Option<std::time::Duration>,
@@ -31,6 +30,8 @@ struct Row {
 pub(crate) struct Ledger {
     rows: Arc<Mutex<BTreeMap<Shard, Row>>>,
     takes: Arc<Mutex<Vec<Take>>>,
+    /// Workers that nothing was done to, and how often a shard was taken from one.
+    trusted: Arc<Mutex<(BTreeSet<String>, usize)>>,
 }
 
 impl Ledger {
@@ -42,9 +43,13 @@ impl Ledger {
             return false;
         }
         assert!(row.epoch < epoch, "shard {shard} was assigned twice under epoch {epoch}: {row:?}, and now to {worker}");
+        if let Some(other) = row.server.as_deref().filter(|other| *other != worker) {
+            let mut trusted = self.trusted.lock().unwrap();
+            trusted.1 += usize::from(trusted.0.contains(other));
+        }
         let gap = row.released.take().map(|released| released.elapsed());
         *row = Row { epoch, server: Some(worker.to_owned()), released: None };
-        self.takes.lock().unwrap().push(Take { at: Instant::now(), worker: worker.to_owned(), shard, epoch, gap });
+        self.takes.lock().unwrap().push(Take { at: Instant::now(), epoch, gap });
         true
     }
 
@@ -57,8 +62,29 @@ impl Ledger {
         }
     }
 
+    /// From now on nothing should be taken from this worker that it did not give up.
+    pub(crate) fn trust(&self, worker: &str) {
+        self.trusted.lock().unwrap().0.insert(worker.to_owned());
+    }
+
+    pub(crate) fn distrust(&self, worker: &str) {
+        self.trusted.lock().unwrap().0.remove(worker);
+    }
+
+    /// How often a shard was taken from a worker that was well.
+    pub(crate) fn robbed(&self) -> usize {
+        self.trusted.lock().unwrap().1
+    }
+
+    /// Who serves what.
+    pub(crate) fn owners(&self) -> BTreeMap<Shard, (String, Epoch)> {
+        let rows = self.rows.lock().unwrap();
+        rows.iter().filter_map(|(shard, row)| Some((*shard, (row.server.clone()?, row.epoch)))).collect()
+    }
+
     /// A worker serves nothing any more.
     pub(crate) fn crash(&self, worker: &str) {
+        self.distrust(worker);
         for row in self.rows.lock().unwrap().values_mut() {
             if row.server.as_deref() == Some(worker) {
                 row.server = None;
@@ -66,11 +92,11 @@ impl Ledger {
         }
     }
 
-    /// How many shards each serves.
+    /// How many shards each serves, by name.
     pub(crate) fn loads(&self) -> BTreeMap<String, usize> {
         let mut loads = BTreeMap::new();
-        for server in self.rows.lock().unwrap().values().filter_map(|row| row.server.clone()) {
-            *loads.entry(server).or_default() += 1;
+        for server in self.rows.lock().unwrap().values().filter_map(|row| row.server.as_deref()) {
+            *loads.entry(server.split('#').next().unwrap().to_owned()).or_default() += 1;
         }
         loads
     }
@@ -83,11 +109,5 @@ impl Ledger {
     /// How often something was taken.
     pub(crate) fn takes(&self) -> usize {
         self.takes.lock().unwrap().len()
-    }
-
-    /// Somebody else raised an epoch: whoever has the shard under a lower one has lost it.
-    pub(crate) fn raise(&self, shard: Shard, epoch: Epoch) {
-        let mut rows = self.rows.lock().unwrap();
-        *rows.entry(shard).or_default() = Row { epoch, server: None, released: None };
     }
 }

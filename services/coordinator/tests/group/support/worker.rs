@@ -43,7 +43,6 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) incarnation: Incarnation,
     ledger: Ledger,
-    leases: LeaseStore,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     assignments: watch::Receiver<Assignments>,
@@ -69,7 +68,7 @@ impl Worker {
         let (name, incarnation) = (options.worker.clone(), options.incarnation);
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn({
-            let (shared, ledger, leases) = (Arc::clone(&shared), ledger.clone(), leases.clone());
+            let (shared, ledger) = (Arc::clone(&shared), ledger.clone());
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
@@ -88,7 +87,12 @@ impl Worker {
             }
         });
         let (assignments, attachment) = receiver.recv().unwrap();
-        Self { name, incarnation, ledger, leases, shared, thread: Some(thread), assignments, attachment }
+        Self { name, incarnation, ledger, shared, thread: Some(thread), assignments, attachment }
+    }
+
+    /// What the ledger knows it as.
+    pub(crate) fn id(&self) -> String {
+        id(&self.name, self.incarnation)
     }
 
     /// What it is to own, by the placement.
@@ -134,9 +138,8 @@ impl Worker {
             self.resume();
             self.shared.kill.notify_one();
             thread.join().unwrap();
-            self.ledger.crash(&self.name);
+            self.ledger.crash(&self.id());
         }
-        let _ = &self.leases;
     }
 }
 
@@ -157,6 +160,10 @@ impl Shared {
             }
         }
     }
+}
+
+fn id(name: &str, incarnation: Incarnation) -> String {
+    format!("{name}#{}", incarnation.0)
 }
 
 struct Process {
@@ -206,11 +213,12 @@ impl Process {
     }
 
     async fn follow(&self, held: &mut BTreeMap<Shard, Epoch>, wanted: &Assignments) {
-        let dropped: Vec<_> = held.iter().filter(|(shard, epoch)| wanted.get(shard) != Some(epoch)).map(|(s, e)| (*s, *e)).collect();
+        let dropped: Vec<_> =
+            held.iter().filter(|(shard, epoch)| wanted.get(shard) != Some(epoch)).map(|(s, e)| (*s, *e)).collect();
         if !dropped.is_empty() {
             for (shard, epoch) in &dropped {
                 held.remove(shard);
-                self.ledger.give_up(&self.options.worker, *shard, *epoch);
+                self.ledger.give_up(&id(&self.options.worker, self.options.incarnation), *shard, *epoch);
             }
             tokio::time::sleep(self.behaviour.flush).await;
             let released = dropped.into_iter().filter(|(shard, _)| !wanted.contains_key(shard)).collect();
@@ -223,7 +231,7 @@ impl Process {
         tokio::time::sleep(self.behaviour.load).await;
         let (mut taken, mut refused) = (Vec::new(), Vec::new());
         for (shard, epoch) in new {
-            if self.behaviour.takes && self.ledger.take(&self.options.worker, shard, epoch) {
+            if self.behaviour.takes && self.ledger.take(&id(&self.options.worker, self.options.incarnation), shard, epoch) {
                 held.insert(shard, epoch);
                 taken.push((shard, epoch));
             } else {
