@@ -22,7 +22,7 @@ mod session;
 pub(crate) use fence::Mark;
 
 use crate::Postgres;
-use crate::counters::{self, Entry};
+use crate::counters::{self, Entry, Subject};
 use async_trait::async_trait;
 use fence::Standing;
 use sqlx::PgConnection;
@@ -63,6 +63,12 @@ type Result<T, E = Trouble> = std::result::Result<T, E>;
 struct Item<'a> {
     place: usize,
     write: &'a Write,
+}
+
+impl Item<'_> {
+    const fn subject(&self) -> Subject {
+        Subject { tenant: self.write.tenant, instance: self.write.instance }
+    }
 }
 
 /// The open transaction of a batch.
@@ -206,7 +212,7 @@ async fn common(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<()> {
     for item in items {
         match &item.write.op {
             Op::Append(event) => {
-                let entry = Entry::new(item.write.instance, event)?;
+                let entry = Entry::new(item.subject(), event)?;
                 tx.append(*item, entry);
                 tx.settle(*item, Outcome::Done);
             }

@@ -4,10 +4,10 @@
 //! of whatever moves them, so they are never rebuilt; and at its end, because their rows are what one instance's writers wait
 //! for each other on.
 
-use crate::failure::corrupt;
 use crate::rows::{Id, id, json};
 use sqlx::postgres::PgRow;
 use sqlx::{Error, PgConnection, Row};
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 use warren_domain::event::{NewEvent, StatusChange};
 use warren_domain::{FailureReason, InstanceId, MessageId, MessageStatus, TenantId, Timestamp};
@@ -21,22 +21,24 @@ pub(crate) struct Subject {
 
 /// An event to be appended, and what it moves besides the number.
 pub(crate) struct Entry {
+    tenant: Uuid,
     instance: Uuid,
     id: Uuid,
     kind: &'static str,
     occurred_at: i64,
     data: String,
     /// How many messages stop being open with it.
-    closed: i32,
+    closed: i64,
     /// Whether it says that there was traffic.
     active: bool,
 }
 
 impl Entry {
     /// An event that moves nothing else.
-    pub(crate) fn new(instance: InstanceId, event: &NewEvent) -> Result<Self, Error> {
+    pub(crate) fn new(subject: Subject, event: &NewEvent) -> Result<Self, Error> {
         Ok(Self {
-            instance: instance.uuid(),
+            tenant: subject.tenant.uuid(),
+            instance: subject.instance.uuid(),
             id: event.id.0.uuid(),
             kind: event.kind.as_str(),
             occurred_at: event.occurred_at.as_millis(),
@@ -47,14 +49,22 @@ impl Entry {
     }
 
     /// The event of an outbound message's new status.
-    pub(crate) fn status(instance: InstanceId, change: &StatusChange, was_open: bool) -> Result<Self, Error> {
-        Ok(Self { closed: i32::from(was_open), ..Self::new(instance, &NewEvent::message_status(change))? })
+    pub(crate) fn status(subject: Subject, change: &StatusChange, was_open: bool) -> Result<Self, Error> {
+        Ok(Self { closed: i64::from(was_open), ..Self::new(subject, &NewEvent::message_status(change))? })
     }
 
     /// The event of something that came in.
-    pub(crate) fn traffic(instance: InstanceId, event: &NewEvent) -> Result<Self, Error> {
-        Ok(Self { active: true, ..Self::new(instance, event)? })
+    pub(crate) fn traffic(subject: Subject, event: &NewEvent) -> Result<Self, Error> {
+        Ok(Self { active: true, ..Self::new(subject, event)? })
     }
+}
+
+/// What the entries of one instance need of its counters.
+#[derive(Default)]
+struct Need {
+    given: i64,
+    closed: i64,
+    active: bool,
 }
 
 /// Appends events, each with the next number of its instance, in the order given. One statement, however many.
@@ -65,43 +75,57 @@ pub(crate) async fn append_all(conn: &mut PgConnection, now: Timestamp, entries:
     if entries.is_empty() {
         return Ok(());
     }
+    let mut needs: BTreeMap<Uuid, Need> = BTreeMap::new();
+    // The how manieth of its instance each entry is.
+    let mut steps = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let need = needs.entry(entry.instance).or_default();
+        need.given += 1;
+        need.closed += entry.closed;
+        need.active |= entry.active;
+        steps.push(need.given);
+    }
+    let places: HashMap<Uuid, i32> = needs.keys().copied().zip(1..).collect();
     let column = |of: fn(&Entry) -> Uuid| entries.iter().map(of).collect::<Vec<_>>();
-    let appended = sqlx::query(
-        "WITH item AS MATERIALIZED (
-             SELECT * FROM unnest($1::UUID[], $2::UUID[], $3::TEXT[], $4::BIGINT[], $5::TEXT[], $6::INTEGER[], $7::BOOLEAN[])
-                 WITH ORDINALITY AS item (instance_id, id, type, occurred_at, data, closed, active, place)),
-         need AS MATERIALIZED (
-             SELECT instance_id, count(*) AS given, sum(closed) AS closed, bool_or(active) AS active
-             FROM item GROUP BY instance_id),
-         locked AS MATERIALIZED (
-             SELECT c.instance_id FROM instance_counters c JOIN need ON need.instance_id = c.instance_id
-             ORDER BY c.instance_id FOR NO KEY UPDATE OF c),
+    sqlx::query(
+        "WITH locked AS MATERIALIZED (
+             SELECT 1 FROM instance_counters WHERE instance_id = ANY($1) ORDER BY instance_id FOR NO KEY UPDATE),
          moved AS (
              UPDATE instance_counters c
              SET event_seq = c.event_seq + need.given, open_messages = c.open_messages - need.closed,
-                 last_active_at = CASE WHEN need.active THEN greatest(c.last_active_at, $8) ELSE c.last_active_at END
-             FROM need JOIN locked ON locked.instance_id = need.instance_id
-             WHERE c.instance_id = need.instance_id
-             RETURNING c.instance_id, c.tenant_id, c.event_seq - need.given AS before)
-         INSERT INTO events (position, seq, occurred_at, stored_at, id, tenant_id, instance_id, type, data)
+                 last_active_at = CASE WHEN need.active THEN greatest(c.last_active_at, $5) ELSE c.last_active_at END
+             FROM unnest($1::UUID[], $2::BIGINT[], $3::BIGINT[], $4::BOOLEAN[]) WITH ORDINALITY
+                  AS need (instance_id, given, closed, active, place)
+             WHERE c.instance_id = ANY($1) AND c.instance_id = need.instance_id
+                   AND (SELECT count(*) FROM locked) = cardinality($1)
+             RETURNING need.place, c.event_seq - need.given AS before),
+         given AS MATERIALIZED (SELECT array_agg(before ORDER BY place) AS before FROM moved)
+         INSERT INTO events (position, seq, stored_at, id, tenant_id, instance_id, type, occurred_at, data)
          SELECT nextval('event_positions'), numbered.* FROM (
-             SELECT moved.before + row_number() OVER (PARTITION BY item.instance_id ORDER BY item.place), item.occurred_at,
-                    $8, item.id, moved.tenant_id, item.instance_id, item.type, item.data
-             FROM item JOIN moved ON moved.instance_id = item.instance_id ORDER BY item.place) AS numbered",
+             SELECT given.before[item.need] + item.step, $5, item.id, item.tenant_id, item.instance_id, item.type,
+                    item.occurred_at, item.data
+             FROM given, unnest($6::INTEGER[], $7::BIGINT[], $8::UUID[], $9::UUID[], $10::UUID[], $11::TEXT[], $12::BIGINT[],
+                                $13::TEXT[]) WITH ORDINALITY
+                  AS item (need, step, id, tenant_id, instance_id, type, occurred_at, data, place)
+             ORDER BY item.place) AS numbered",
     )
-    .bind(column(|entry| entry.instance))
+    .bind(needs.keys().copied().collect::<Vec<_>>())
+    .bind(needs.values().map(|need| need.given).collect::<Vec<_>>())
+    .bind(needs.values().map(|need| need.closed).collect::<Vec<_>>())
+    .bind(needs.values().map(|need| need.active).collect::<Vec<_>>())
+    .bind(now.as_millis())
+    .bind(entries.iter().map(|entry| places.get(&entry.instance).copied()).collect::<Vec<_>>())
+    .bind(steps)
     .bind(column(|entry| entry.id))
+    .bind(column(|entry| entry.tenant))
+    .bind(column(|entry| entry.instance))
     .bind(entries.iter().map(|entry| entry.kind).collect::<Vec<_>>())
     .bind(entries.iter().map(|entry| entry.occurred_at).collect::<Vec<_>>())
     .bind(entries.iter().map(|entry| entry.data.as_str()).collect::<Vec<_>>())
-    .bind(entries.iter().map(|entry| entry.closed).collect::<Vec<_>>())
-    .bind(entries.iter().map(|entry| entry.active).collect::<Vec<_>>())
-    .bind(now.as_millis())
     .execute(conn)
-    .await?
-    .rows_affected();
-    // An instance without counters is one that was purged meanwhile.
-    if usize::try_from(appended) == Ok(entries.len()) { Ok(()) } else { Err(corrupt(0)) }
+    .await?;
+    // An instance that was purged meanwhile has no counters: nothing is moved then, and an event without a number is refused.
+    Ok(())
 }
 
 /// Takes all open messages of an instance out of the queue and fails them; their events, to be appended.
@@ -163,14 +187,15 @@ async fn end(
              SELECT queue_order FROM queue WHERE queue_order = ANY($1) AND NOT (handed AND $2)
              ORDER BY queue_order FOR UPDATE),
          gone AS (
-             DELETE FROM queue q USING ended WHERE q.queue_order = ended.queue_order
+             DELETE FROM queue q
+             WHERE q.queue_order = ANY($1) AND NOT (q.handed AND $2) AND (SELECT count(*) FROM ended) > 0
              RETURNING q.queue_order, q.attempt, q.handed_epoch, q.handed_at),
          failed AS (
              UPDATE messages m SET status = $3, reason = $4, failed_at = $5, attempt = gone.attempt,
                     handed_epoch = gone.handed_epoch, handed_at = gone.handed_at
-             FROM gone WHERE m.queue_order = gone.queue_order
-             RETURNING m.queue_order, m.instance_id, m.id, m.whatsapp_id, m.chat)
-         SELECT instance_id, id, whatsapp_id, chat FROM failed ORDER BY queue_order",
+             FROM gone WHERE m.queue_order = ANY($1) AND m.queue_order = gone.queue_order
+             RETURNING m.queue_order, m.tenant_id, m.instance_id, m.id, m.whatsapp_id, m.chat)
+         SELECT tenant_id, instance_id, id, whatsapp_id, chat FROM failed ORDER BY queue_order",
     )
     .bind(orders)
     .bind(only_queued)
@@ -184,12 +209,12 @@ async fn end(
 
 fn failed(row: &PgRow, reason: FailureReason, at: Timestamp) -> Result<Entry, Error> {
     let change = StatusChange {
-        message: id::<MessageId>(row, 1)?,
-        whatsapp_id: row.try_get(2)?,
-        chat: row.try_get(3)?,
+        message: id::<MessageId>(row, 2)?,
+        whatsapp_id: row.try_get(3)?,
+        chat: row.try_get(4)?,
         status: MessageStatus::Failed,
         reason: Some(reason),
         at,
     };
-    Entry::status(id(row, 0)?, &change, true)
+    Entry::status(Subject { tenant: id(row, 0)?, instance: id(row, 1)? }, &change, true)
 }

@@ -247,6 +247,25 @@ const EDGE_LIMITS: Limits = Limits { statement: 5_000, lock: 2_000, idle: 2_000 
 /// Connections of takeovers.
 const CONTROL: u32 = 2;
 
+/// A statement is planned once a connection, for arrays of any length, and perhaps while its tables are empty: what is best
+/// then, reading all of a table, would be kept while they grow. So indexes are preferred whatever they cost; and statements that
+/// take many rows name their keys in a way that leaves no other choice (`= ANY`, or a lateral that is not flattened).
+fn with_limits(connect: &PgConnectOptions, limits: &Limits) -> PgConnectOptions {
+    connect.clone().options([
+        ("statement_timeout", limits.statement.to_string().as_str()),
+        ("lock_timeout", &limits.lock.to_string()),
+        ("idle_in_transaction_session_timeout", &limits.idle.to_string()),
+        ("tcp_user_timeout", "2000"),
+        ("default_transaction_isolation", "read committed"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_mergejoin", "off"),
+        ("random_page_cost", "1.1"),
+        // Compiling a statement takes longer than any of these.
+        ("jit", "off"),
+    ])
+}
+
 fn pool(size: u32, connect: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(size.max(1))
@@ -254,18 +273,6 @@ fn pool(size: u32, connect: PgConnectOptions) -> PgPool {
         // A connection that broke meanwhile shows on its first statement, which is run again.
         .test_before_acquire(false)
         .connect_lazy_with(connect)
-}
-
-fn with_limits(connect: &PgConnectOptions, limits: &Limits) -> PgConnectOptions {
-    connect.clone().options([
-        ("statement_timeout", limits.statement.to_string()),
-        ("lock_timeout", limits.lock.to_string()),
-        ("idle_in_transaction_session_timeout", limits.idle.to_string()),
-        ("tcp_user_timeout", "2000".to_owned()),
-        // What is prepared is planned once: the arrays differ in length, the best plan does not.
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
-        ("default_transaction_isolation", "read committed".to_owned()),
-    ])
 }
 
 fn connect_options(options: &Options) -> Result<PgConnectOptions, OpenError> {

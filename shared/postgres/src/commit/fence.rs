@@ -5,7 +5,7 @@ use crate::rows::Id;
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-use warren_domain::{Fence, InstanceId, Shard, ShardCount, TenantId, Timestamp};
+use warren_domain::{Shard, ShardCount, Timestamp};
 use warren_ports::ledger::Write;
 
 /// Says which batch of which lane was committed.
@@ -30,10 +30,11 @@ pub(super) enum Standing {
     Elsewhere,
 }
 
-/// What was found of one instance and its shard.
-struct Found {
-    epoch: Option<i64>,
-    home: bool,
+/// What is stored of the owners and the instances of a batch.
+#[derive(Default)]
+struct Stored {
+    epochs: HashMap<i32, i64>,
+    homes: HashMap<Uuid, (Uuid, i32)>,
 }
 
 /// Compares every write's fence, and writes the lane's mark.
@@ -48,56 +49,46 @@ pub(super) async fn compare(
     now: Timestamp,
     shards: ShardCount,
 ) -> Result<Vec<Standing>> {
-    let mut places: HashMap<(Shard, TenantId, InstanceId), usize> = HashMap::new();
-    let mut asked: Vec<(i32, Uuid, Uuid)> = Vec::new();
-    let place_of: Vec<usize> = writes
-        .iter()
-        .map(|write| {
-            *places.entry((write.fence.shard, write.tenant, write.instance)).or_insert_with(|| {
-                asked.push((write.fence.shard.0.into(), write.tenant.uuid(), write.instance.uuid()));
-                asked.len() - 1
-            })
-        })
-        .collect();
-    let owned: HashSet<i32> = asked.iter().map(|(shard, _, _)| *shard).collect();
+    let owned: HashSet<i32> = writes.iter().map(|write| write.fence.shard.0.into()).collect();
+    let instances: HashSet<Uuid> = writes.iter().map(|write| write.instance.uuid()).collect();
     let rows = sqlx::query(
         "WITH marked AS (
              INSERT INTO lane_commits (lane, batch, stored_at) VALUES ($1, $2, $3)
              ON CONFLICT (lane) DO UPDATE SET batch = excluded.batch, stored_at = excluded.stored_at),
          fence AS MATERIALIZED (
              SELECT shard, epoch FROM shard_owners WHERE shard = ANY($4) ORDER BY shard FOR SHARE)
-         SELECT fence.epoch, i.id IS NOT NULL
-         FROM unnest($5::INTEGER[], $6::UUID[], $7::UUID[]) WITH ORDINALITY AS asked (shard, tenant_id, instance_id, place)
-         LEFT JOIN fence ON fence.shard = asked.shard
-         LEFT JOIN instances i ON i.id = asked.instance_id AND i.tenant_id = asked.tenant_id AND i.shard = asked.shard
-                                  AND i.deleted_at IS NULL
-         ORDER BY asked.place",
+         SELECT shard, epoch, NULL::UUID, NULL::UUID FROM fence
+         UNION ALL
+         SELECT shard, NULL, id, tenant_id FROM instances WHERE id = ANY($5) AND deleted_at IS NULL",
     )
     .bind(mark.lane)
     .bind(mark.batch)
     .bind(now.as_millis())
     .bind(owned.into_iter().collect::<Vec<_>>())
-    .bind(asked.iter().map(|(shard, _, _)| *shard).collect::<Vec<_>>())
-    .bind(asked.iter().map(|(_, tenant, _)| *tenant).collect::<Vec<_>>())
-    .bind(asked.iter().map(|(_, _, instance)| *instance).collect::<Vec<_>>())
+    .bind(instances.into_iter().collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
-    let found: Vec<Found> =
-        rows.iter().map(|row| Ok(Found { epoch: row.try_get(0)?, home: row.try_get(1)? })).collect::<sqlx::Result<_>>()?;
-    let standing = |(write, place): (&&Write, &usize)| match found.get(*place) {
-        Some(found) => found.standing(write.fence, Shard::of(write.instance, shards)),
-        None => Standing::Behind,
-    };
-    Ok(writes.iter().zip(&place_of).map(standing).collect())
+    let mut stored = Stored::default();
+    for row in rows {
+        let shard: i32 = row.try_get(0)?;
+        match row.try_get::<Option<i64>, _>(1)? {
+            Some(epoch) => drop(stored.epochs.insert(shard, epoch)),
+            None => drop(stored.homes.insert(row.try_get(2)?, (row.try_get(3)?, shard))),
+        }
+    }
+    Ok(writes.iter().map(|write| stored.standing(write, shards)).collect())
 }
 
-impl Found {
-    fn standing(&self, fence: Fence, shard: Shard) -> Standing {
-        match self.epoch {
-            Some(epoch) if epoch > fence.epoch.0 => Standing::Lost,
-            Some(epoch) if epoch == fence.epoch.0 && self.home && shard == fence.shard => Standing::Holds,
-            Some(epoch) if epoch == fence.epoch.0 => Standing::Elsewhere,
-            _ => Standing::Behind,
+impl Stored {
+    fn standing(&self, write: &Write, shards: ShardCount) -> Standing {
+        let fence = write.fence;
+        let shard = i32::from(fence.shard.0);
+        match self.epochs.get(&shard) {
+            Some(epoch) if *epoch > fence.epoch.0 => return Standing::Lost,
+            Some(epoch) if *epoch == fence.epoch.0 => {}
+            _ => return Standing::Behind,
         }
+        let is_home = self.homes.get(&write.instance.uuid()) == Some(&(write.tenant.uuid(), shard));
+        if is_home && Shard::of(write.instance, shards) == fence.shard { Standing::Holds } else { Standing::Elsewhere }
     }
 }

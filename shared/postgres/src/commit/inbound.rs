@@ -34,7 +34,7 @@ pub(super) async fn receive(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<()> {
             if let Some(file) = &inbound.media {
                 media::insert(&mut *tx.conn, file).await?;
             }
-            let entry = Entry::traffic(item.write.instance, &inbound.event)?;
+            let entry = Entry::traffic(item.subject(), &inbound.event)?;
             tx.append(item, entry);
         }
         tx.settle(item, changed(u64::from(is_new)));

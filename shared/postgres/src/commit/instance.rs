@@ -122,7 +122,7 @@ fn apply(tx: &mut Tx<'_>, item: Item<'_>, owned: &mut Owned) -> Result<bool> {
     };
     let Some(event) = event else { return Ok(false) };
     owned.changed = true;
-    let entry = Entry::new(item.write.instance, &event)?;
+    let entry = Entry::new(item.subject(), &event)?;
     tx.append(item, entry);
     Ok(true)
 }
@@ -159,7 +159,7 @@ async fn store(conn: &mut PgConnection, mut changed: Vec<(InstanceId, Owned)>) -
                      $9::TEXT[], $10::SMALLINT[], $11::TEXT[], $12::BIGINT[], $13::BIGINT[], $14::TEXT[])
               AS n (id, state, reason, since, last_online_at, phone, jid, lid, push_name, health_status, health_reason,
                     last_stanza_at, rtt_ms, restriction)
-         WHERE i.id = n.id",
+         WHERE i.id = ANY($1) AND i.id = n.id",
     )
     .bind(changed.iter().map(|(instance, _)| instance.uuid()).collect::<Vec<_>>())
     .bind(changed.iter().map(|(_, owned)| owned.state.as_str()).collect::<Vec<_>>())

@@ -73,7 +73,7 @@ pub(super) async fn settle(
     };
     let settled = settled.execute(&mut *tx.conn).await?.rows_affected();
     if let Some(event) = event.filter(|_| settled > 0) {
-        let entry = Entry::new(instance, event)?;
+        let entry = Entry::new(item.subject(), event)?;
         tx.append(item, entry);
     }
     Ok(changed(settled))

@@ -156,7 +156,7 @@ fn tell(tx: &mut Tx<'_>, item: Item<'_>, message: &Tracked, was_open: bool, at: 
         reason: message.reason,
         at,
     };
-    let entry = Entry::status(item.write.instance, &change, was_open)?;
+    let entry = Entry::status(item.subject(), &change, was_open)?;
     tx.append(item, entry);
     Ok(())
 }

@@ -65,9 +65,12 @@ async fn delete_named(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<HashSet<(Uu
         return Ok(HashSet::new());
     }
     let rows = sqlx::query(
-        "DELETE FROM session_records r USING unnest($1::UUID[], $2::SMALLINT[], $3::BYTEA[]) AS named (instance_id, kind, key)
-         WHERE r.instance_id = named.instance_id AND r.kind = named.kind AND r.key = named.key
-         RETURNING r.instance_id, r.kind, r.key",
+        "DELETE FROM session_records WHERE ctid = ANY (ARRAY (
+             SELECT stored.ctid FROM unnest($1::UUID[], $2::SMALLINT[], $3::BYTEA[]) AS named (instance_id, kind, key)
+             CROSS JOIN LATERAL (
+                 SELECT ctid FROM session_records r
+                 WHERE r.instance_id = named.instance_id AND r.kind = named.kind AND r.key = named.key OFFSET 0) AS stored))
+         RETURNING instance_id, kind, key",
     )
     .bind(instances)
     .bind(kinds)

@@ -219,11 +219,9 @@ impl Lane {
 
     async fn try_commit(&mut self, writes: &[&Write], relaxed: bool) -> Result<Carried, Trouble> {
         let Some(link) = &mut self.link else { return Err(Trouble::Overtaken) };
-        let conn = &mut link.conn;
         self.batch += 1;
-        // Without the sync of this commit the next synced one still syncs it first: the log is one file, in order.
-        let begin = if relaxed { "BEGIN; SET LOCAL synchronous_commit = OFF" } else { "BEGIN" };
-        sqlx::raw_sql(begin).execute(&mut *conn).await?;
+        link.begin(relaxed).await?;
+        let conn = &mut link.conn;
         let mark = Mark { lane: self.id, batch: self.batch };
         let carried = commit::carry_out(&mut *conn, writes, mark, self.setup.clock.now(), self.setup.shards).await?;
         if !carried.wrote {

@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 /// How long a connection may take to be made; the caller tries again.
 const CONNECT: Duration = Duration::from_secs(2);
+/// After so many transactions plans are made again, then after four times as many each.
+const FIRST_PLANS: u32 = 16;
 /// How long one request to end a server process waits for its end, milliseconds.
 const END_MS: i64 = 500;
 
@@ -23,6 +25,8 @@ pub(super) struct Backend {
 pub(super) struct Link {
     pub(super) conn: PgConnection,
     pub(super) backend: Backend,
+    /// Transactions begun.
+    begun: u32,
 }
 
 impl Link {
@@ -38,7 +42,7 @@ impl Link {
             .fetch_one(&mut conn)
             .await?;
             let backend = Backend { pid: row.try_get(0)?, began: row.try_get(1)? };
-            Ok::<_, sqlx::Error>(Self { conn, backend })
+            Ok::<_, sqlx::Error>(Self { conn, backend, begun: 0 })
         };
         let mut link = tokio::time::timeout(CONNECT, opening).await.map_err(timed_out)??;
         if let Some(former) = former {
@@ -72,6 +76,21 @@ impl Link {
             .fetch_optional(&mut self.conn)
             .await?;
         Ok(last.unwrap_or_default())
+    }
+
+    /// Begins a transaction; with `relaxed`, one whose commit nobody waits for.
+    ///
+    /// Plans are made for the size that tables have when a statement comes for the first time. In a young store that is no
+    /// size at all, so they are made again now and then, ever more seldom.
+    pub(super) async fn begin(&mut self, relaxed: bool) -> Result<(), sqlx::Error> {
+        self.begun = self.begun.wrapping_add(1);
+        if self.begun >= FIRST_PLANS && self.begun.is_power_of_two() && self.begun.trailing_zeros().is_multiple_of(2) {
+            sqlx::raw_sql("DISCARD PLANS").execute(&mut self.conn).await?;
+        }
+        // Without the sync of this commit the next synced one still syncs it first: the log is one file, in order.
+        let begin = if relaxed { "BEGIN; SET LOCAL synchronous_commit = OFF" } else { "BEGIN" };
+        sqlx::raw_sql(begin).execute(&mut self.conn).await?;
+        Ok(())
     }
 
     /// Undoes the open transaction; `false` if the connection is of no use any more.

@@ -2,11 +2,18 @@
 
 use crate::commit::{Result, Trouble};
 use crate::rows::{Id, id, maybe_time, millis, reason, small, status};
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgQueryResult, PgRow};
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 use warren_domain::{Epoch, FailureReason, InstanceId, MessageId, MessageStatus, TenantId, Timestamp};
+
+/// The row of a message in the queue, by its key, however large the queue is.
+macro_rules! place {
+    () => {
+        " LEFT JOIN LATERAL (SELECT * FROM queue WHERE queue.queue_order = m.queue_order OFFSET 0) AS q ON TRUE"
+    };
+}
 
 /// What both queries read; `$stanza` is the queue's, or none where it is not looked at.
 macro_rules! columns {
@@ -15,7 +22,7 @@ macro_rules! columns {
             "SELECT m.queue_order, m.id, m.instance_id, m.tenant_id, m.whatsapp_id, m.chat, m.status, m.reason,
                     q.queue_order IS NOT NULL, q.handed, q.attempt, q.handed_epoch, q.handed_at, ",
             $stanza,
-            " FROM messages m LEFT JOIN queue q ON q.queue_order = m.queue_order JOIN "
+            " FROM "
         )
     };
 }
@@ -204,7 +211,7 @@ impl Messages {
                     handed_at = claim.handed_at, stanza = claim.stanza
              FROM unnest($1::BIGINT[], $2::INTEGER[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::BYTEA[])
                   AS claim (queue_order, read_attempt, attempt, epoch, handed_at, stanza)
-             WHERE q.queue_order = claim.queue_order AND q.attempt = claim.read_attempt",
+             WHERE q.queue_order = ANY($1) AND q.queue_order = claim.queue_order AND q.attempt = claim.read_attempt",
         )
         .bind(claimed.iter().map(|(order, _)| *order).collect::<Vec<_>>())
         .bind(claimed.iter().map(|(_, place)| place.read_attempt).collect::<Vec<_>>())
@@ -214,7 +221,7 @@ impl Messages {
         .bind(claimed.iter().map(|(_, place)| place.stanza.as_deref()).collect::<Vec<_>>())
         .execute(conn)
         .await?;
-        all_written(done.rows_affected(), claimed.len())
+        all_written(rows_of(&done), claimed.len())
     }
 
     async fn store_uploads(&self, conn: &mut PgConnection) -> Result<()> {
@@ -225,13 +232,13 @@ impl Messages {
         }
         let done = sqlx::query(
             "UPDATE messages m SET upload = kept.upload FROM unnest($1::BIGINT[], $2::BYTEA[]) AS kept (queue_order, upload)
-             WHERE m.queue_order = kept.queue_order AND m.status = 0",
+             WHERE m.queue_order = ANY($1) AND m.queue_order = kept.queue_order AND m.status = 0",
         )
         .bind(kept.iter().map(|(order, _)| *order).collect::<Vec<_>>())
         .bind(kept.iter().map(|(_, upload)| *upload).collect::<Vec<_>>())
         .execute(conn)
         .await?;
-        all_written(done.rows_affected(), kept.len())
+        all_written(rows_of(&done), kept.len())
     }
 
     /// Messages that climbed or failed: their rows in the queue go, and who was written to is known from now on.
@@ -245,46 +252,53 @@ impl Messages {
         };
         let met: Vec<&Tracked> = moved.iter().filter(met).copied().collect();
         let time = |status: MessageStatus| moved.iter().map(|message| message.reached(status)).collect::<Vec<_>>();
-        let done = sqlx::query(
+        let closing: Vec<i64> = moved.iter().filter(|message| message.closes()).map(|message| message.order).collect();
+        let place = |of: fn(&Place) -> Option<i64>| {
+            moved.iter().map(|message| message.place.as_ref().and_then(of)).collect::<Vec<_>>()
+        };
+        let written: (i64, i64) = sqlx::query_as(
             "WITH met AS (
                  INSERT INTO known_chats (instance_id, chat, tenant_id, first_sent_at)
-                 SELECT * FROM unnest($11::UUID[], $12::TEXT[], $13::UUID[], $14::BIGINT[])
+                 SELECT * FROM unnest($13::UUID[], $14::TEXT[], $15::UUID[], $16::BIGINT[])
                  ON CONFLICT (instance_id, chat) DO NOTHING),
-             moved AS MATERIALIZED (
-                 SELECT * FROM unnest($1::BIGINT[], $2::SMALLINT[], $3::SMALLINT[], $4::BOOLEAN[], $5::TEXT[], $6::BIGINT[],
-                                      $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[])
-                     AS moved (queue_order, read_status, status, closes, reason, sent_at, delivered_at, read_at, played_at,
-                               failed_at)),
-             closed AS (
-                 DELETE FROM queue q USING moved WHERE moved.closes AND q.queue_order = moved.queue_order
-                 RETURNING q.queue_order, q.attempt, q.handed_epoch, q.handed_at)
-             UPDATE messages m
-             SET status = moved.status, reason = moved.reason, sent_at = coalesce(moved.sent_at, m.sent_at),
-                 delivered_at = coalesce(moved.delivered_at, m.delivered_at), read_at = coalesce(moved.read_at, m.read_at),
-                 played_at = coalesce(moved.played_at, m.played_at), failed_at = moved.failed_at,
-                 attempt = coalesce(closed.attempt, m.attempt), handed_epoch = coalesce(closed.handed_epoch, m.handed_epoch),
-                 handed_at = coalesce(closed.handed_at, m.handed_at)
-             FROM moved LEFT JOIN closed ON closed.queue_order = moved.queue_order
-             WHERE m.queue_order = moved.queue_order AND m.status = moved.read_status
-                   AND (closed.queue_order IS NOT NULL OR NOT moved.closes)",
+             closed AS (DELETE FROM queue WHERE queue_order = ANY($12) RETURNING 1),
+             moved AS (
+                 UPDATE messages m
+                 SET status = moved.status, reason = moved.reason, sent_at = coalesce(moved.sent_at, m.sent_at),
+                     delivered_at = coalesce(moved.delivered_at, m.delivered_at),
+                     read_at = coalesce(moved.read_at, m.read_at), played_at = coalesce(moved.played_at, m.played_at),
+                     failed_at = moved.failed_at, attempt = coalesce(moved.attempt, m.attempt),
+                     handed_epoch = coalesce(moved.handed_epoch, m.handed_epoch),
+                     handed_at = coalesce(moved.handed_at, m.handed_at)
+                 FROM unnest($1::BIGINT[], $2::SMALLINT[], $3::SMALLINT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[],
+                             $7::BIGINT[], $8::BIGINT[], $9::BIGINT[], $10::BIGINT[], $11::BIGINT[], $17::BIGINT[])
+                      AS moved (queue_order, read_status, status, reason, sent_at, delivered_at, read_at, played_at,
+                                failed_at, attempt, handed_epoch, handed_at)
+                 WHERE m.queue_order = ANY($1) AND m.queue_order = moved.queue_order AND m.status = moved.read_status
+                 RETURNING 1)
+             SELECT (SELECT count(*) FROM closed), (SELECT count(*) FROM moved)",
         )
         .bind(moved.iter().map(|message| message.order).collect::<Vec<_>>())
         .bind(moved.iter().map(|message| message.read_status).collect::<Vec<_>>())
         .bind(moved.iter().map(|message| small(message.status.rank())).collect::<Vec<_>>())
-        .bind(moved.iter().map(|message| message.closes()).collect::<Vec<_>>())
         .bind(moved.iter().map(|message| message.reason.map(FailureReason::as_str)).collect::<Vec<_>>())
         .bind(time(MessageStatus::Sent))
         .bind(time(MessageStatus::Delivered))
         .bind(time(MessageStatus::Read))
         .bind(time(MessageStatus::Played))
         .bind(moved.iter().map(|message| message.failed_at()).collect::<Vec<_>>())
+        .bind(place(|place| Some(place.attempt.into())))
+        .bind(place(|place| place.epoch.map(|epoch| epoch.0)))
+        .bind(&closing)
         .bind(met.iter().map(|message| message.instance.uuid()).collect::<Vec<_>>())
         .bind(met.iter().map(|message| message.chat.as_str()).collect::<Vec<_>>())
         .bind(met.iter().map(|message| message.tenant.uuid()).collect::<Vec<_>>())
         .bind(met.iter().map(|message| message.reached(MessageStatus::Sent)).collect::<Vec<_>>())
-        .execute(conn)
+        .bind(place(|place| millis(place.handed_at)))
+        .fetch_one(conn)
         .await?;
-        all_written(done.rows_affected(), moved.len())
+        all_written(written.0, closing.len())?;
+        all_written(written.1, moved.len())
     }
 }
 
@@ -296,23 +310,26 @@ impl Tracked {
 }
 
 /// Whether all rows were still as they were read.
-fn all_written(rows: u64, expected: usize) -> Result<()> {
+fn all_written(rows: i64, expected: usize) -> Result<()> {
     if usize::try_from(rows) == Ok(expected) { Ok(()) } else { Err(Trouble::Overtaken) }
+}
+
+fn rows_of(done: &PgQueryResult) -> i64 {
+    i64::try_from(done.rows_affected()).unwrap_or(i64::MAX)
 }
 
 async fn load_ids(conn: &mut PgConnection, ids: HashSet<(InstanceId, MessageId)>) -> Result<Vec<PgRow>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let (instances, messages): (Vec<Uuid>, Vec<Uuid>) =
-        ids.iter().map(|(instance, message)| (instance.uuid(), message.uuid())).unzip();
+    // Whose they are is seen when they are asked for. One that came in is never open, and what goes by id asks for that.
     let rows = sqlx::query(concat!(
         columns!("q.stanza"),
-        "unnest($1::UUID[], $2::UUID[]) AS asked (instance_id, id) ON m.id = asked.id AND m.instance_id = asked.instance_id
-         WHERE m.direction = 1"
+        "unnest($1::UUID[]) AS asked (id)
+         CROSS JOIN LATERAL (SELECT * FROM messages WHERE messages.id = asked.id OFFSET 0) AS m",
+        place!()
     ))
-    .bind(instances)
-    .bind(messages)
+    .bind(ids.iter().map(|(_, message)| message.uuid()).collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
     Ok(rows)
@@ -327,8 +344,12 @@ async fn load_named(conn: &mut PgConnection, names: HashSet<(InstanceId, &str)>)
     let rows = sqlx::query(concat!(
         columns!("NULL::BYTEA"),
         "unnest($1::UUID[], $2::TEXT[]) AS asked (instance_id, whatsapp_id)
-             ON m.instance_id = asked.instance_id AND m.whatsapp_id = asked.whatsapp_id
-         WHERE m.direction = 1"
+         CROSS JOIN LATERAL (
+             SELECT * FROM messages
+             WHERE messages.instance_id = asked.instance_id AND messages.whatsapp_id = asked.whatsapp_id
+                   AND messages.direction = 1
+             OFFSET 0) AS m",
+        place!()
     ))
     .bind(instances)
     .bind(whatsapp_ids)
