@@ -36,6 +36,7 @@ use utoipa::{
         (name = "groups", description = "Groups, and who is in them."),
         (name = "media", description = "Files of messages."),
         (name = "events", description = "The log of what happened, read or streamed."),
+        (name = "webhooks", description = "Addresses to which events are posted, as Standard Webhooks says."),
         (name = "service", description = "About this server. Without a key.")
     )
 )]

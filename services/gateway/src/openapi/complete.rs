@@ -11,12 +11,14 @@ const READING: [&str; 1] = ["lookupMessages"];
 const OF_BODIES: [&str; 3] = ["408", "413", "415"];
 const PROBLEM: &str = "#/components/schemas/Problem";
 /// What stands in paths.
-const IDS: [(&str, &str); 8] = [
+const IDS: [(&str, &str); 10] = [
     ("tenant", "The id of the tenant."),
     ("key", "The id of the key."),
     ("instance", "The id of the instance."),
     ("message", "The id of the message."),
     ("media", "The id of the file."),
+    ("webhook", "The id of the webhook."),
+    ("replay", "The id of the replay."),
     ("group", "The group's address, `...@g.us`."),
     ("contact", "A phone number, or an address."),
     ("chat", "A phone number, or an address."),

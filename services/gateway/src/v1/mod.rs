@@ -12,6 +12,7 @@ pub(crate) mod messages;
 pub(crate) mod pairing;
 mod recipient;
 pub(crate) mod tenants;
+pub(crate) mod webhooks;
 
 use axum::{
     Json,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// What happened, the same in the log and in a stream.
+/// What happened, the same in the log, in a stream and in a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event, examples(json!({
     "id": "evt_0192f0c1a2b37d4e8f90a1b2c3d4e57a",
