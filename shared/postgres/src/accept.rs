@@ -20,6 +20,7 @@ mod verdict;
 use crate::Postgres;
 use crate::edge::EDGE_DEADLINE;
 use crate::failure::{Class, Patience, class, closed, in_doubt, unavailable};
+use crate::open::CommitObserver;
 use judge::{Asked, Line, Undone};
 use pace::Pace;
 use sqlx::postgres::PgConnectOptions;
@@ -97,9 +98,13 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Starts the task. Its connection is made when the first call comes.
-    pub(crate) fn start(connect: PgConnectOptions, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn start(
+        connect: PgConnectOptions,
+        clock: Arc<dyn Clock>,
+        observer: Option<Arc<dyn CommitObserver>>,
+    ) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(Task { jobs, line: Line::new(connect), clock, pace: Pace::new(), stop: None }.run());
+        tokio::spawn(Task { jobs, line: Line::new(connect), clock, observer, pace: Pace::new(), stop: None }.run());
         Self { queue }
     }
 
@@ -138,6 +143,7 @@ struct Task {
     jobs: mpsc::Receiver<Job>,
     line: Line,
     clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn CommitObserver>>,
     pace: Pace,
     /// Who waits for the end, once it is to come.
     stop: Option<oneshot::Sender<()>>,
@@ -203,6 +209,7 @@ impl Task {
 
     /// Commits a batch however long it takes somebody to wait for it, and answers it.
     async fn settle(&mut self, batch: Vec<Call>) {
+        let began = Instant::now();
         let mut patience = Patience::new();
         let mut batches = VecDeque::from([batch]);
         while let Some(mut batch) = batches.pop_front() {
@@ -212,6 +219,7 @@ impl Task {
             }
             let undone = match self.attempt(&batch).await {
                 Ok(answers) => {
+                    self.observe(answers.iter().map(Vec::len).sum(), began.elapsed());
                     batch.into_iter().zip(answers).for_each(|(call, answer)| call.answer(Ok(answer)));
                     continue;
                 }
@@ -233,6 +241,12 @@ impl Task {
                     batches.push_front(batch);
                 }
             }
+        }
+    }
+
+    fn observe(&self, items: usize, took: Duration) {
+        if let Some(observer) = &self.observer {
+            observer.committed(items, took);
         }
     }
 

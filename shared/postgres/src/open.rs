@@ -18,7 +18,7 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// Statements kept prepared on a connection: more than there are.
 const STATEMENTS: usize = 512;
 
-/// Is told about every commit of the lanes.
+/// Is told about every commit of the lanes, and of accepted messages.
 pub trait CommitObserver: Send + Sync {
     /// `items` writes were committed together; it took this long from the first try on.
     fn committed(&self, items: usize, took: Duration);
@@ -169,10 +169,11 @@ impl Postgres {
             connect: with_limits(&connect, &LANE_LIMITS),
             clock: Arc::clone(&options.clock),
             shards: options.shard_count,
-            observer: options.observer,
+            observer: options.observer.clone(),
         };
+        let accepting = with_limits(&connect, &EDGE_LIMITS);
         let inner = Inner {
-            acceptor: Acceptor::start(with_limits(&connect, &EDGE_LIMITS), Arc::clone(&options.clock)),
+            acceptor: Acceptor::start(accepting, Arc::clone(&options.clock), options.observer),
             lanes: Lanes::start(options.lanes, &setup),
             control: pool(CONTROL, with_limits(&connect, &CONTROL_LIMITS)),
             edge: pool(options.pool, with_limits(&connect, &EDGE_LIMITS)),
