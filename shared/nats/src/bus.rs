@@ -154,6 +154,7 @@ impl Bus {
 impl Inner {
     fn close(&self) {
         self.link.close();
+        self.pending.away();
         self.listeners.close();
         self.servers.close();
         self.settled.close();
@@ -243,6 +244,7 @@ async fn watch(inner: Arc<Inner>, signals: Arc<Signals>) {
         let connected = inner.client.connection_state() == State::Connected;
         let latest = connects();
         if (!connected || known != Some(latest)) && inner.link.fall() {
+            inner.pending.away();
             inner.metrics.up.set(0);
             tracing::warn!("the bus is away");
         }

@@ -16,6 +16,8 @@ pub(crate) enum Heard {
     Reply(Reply),
     /// Nobody took it.
     NotTaken,
+    /// The bus went away.
+    Away,
 }
 
 /// All of them. One lock: it is held for a lookup.
@@ -47,16 +49,31 @@ impl Pending {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
     }
 
-    /// Tells who waits. An answer is not replaced: two servers may hear one request, and only one takes it.
+    /// Tells who waits.
     pub(crate) fn tell(&self, id: Id, what: Heard) {
         let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        let Some(slot) = slot else { return };
-        let mut heard = slot.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slot {
+            slot.tell(what);
+        }
+    }
+
+    /// Tells everybody who waits that the bus went away.
+    pub(crate) fn away(&self) {
+        for slot in self.slots.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            slot.tell(Heard::Away);
+        }
+    }
+}
+
+impl Slot {
+    /// An answer is not replaced: two servers may hear one request, and only one takes it.
+    fn tell(&self, what: Heard) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(*heard, Some(Heard::Reply(_))) {
             *heard = Some(what);
         }
         drop(heard);
-        slot.changed.notify_one();
+        self.changed.notify_one();
     }
 }
 
@@ -112,7 +129,7 @@ mod tests {
         pending.tell(waiting.id(), Heard::NotTaken);
         assert_eq!(waiting.heard().await, Heard::NotTaken);
         pending.tell(waiting.id(), Heard::Reply(Reply::Accepted));
-        pending.tell(waiting.id(), Heard::NotTaken);
+        pending.away();
         assert_eq!(waiting.reply().await, Reply::Accepted);
     }
 

@@ -21,22 +21,19 @@ impl Inner {
         let Some(waiting) = self.pending.open() else { return Err(RequestError::Unavailable) };
         let mut pause = FIRST_PAUSE;
         loop {
-            match timeout_at(until, self.link.up()).await {
-                Ok(Ok(())) => {}
-                _ => return Err(RequestError::Unavailable),
+            if !self.link.is_up() && !matches!(timeout_at(until, self.link.up()).await, Ok(Ok(()))) {
+                return Err(RequestError::Unavailable);
             }
             if let Some(refused) = self.send(shard, command, &waiting, until).await? {
                 return Ok(refused);
             }
-            tokio::select! {
-                biased;
-                heard = waiting.heard() => match heard {
-                    Heard::Reply(reply) => return Ok(reply),
-                    Heard::NotTaken => {}
-                },
+            match timeout_at(until, self.outcome(&waiting, started)).await {
+                Ok(Heard::Reply(reply)) => return Ok(reply),
+                Ok(Heard::NotTaken) => {}
                 // Sent, and not known to be refused: somebody may be carrying it out.
-                () = self.link.given_up(started) => return Err(self.lost()),
-                () = tokio::time::sleep_until(until) => return Err(RequestError::Timeout),
+                Ok(Heard::Away) if !self.link.is_closed() => return Err(RequestError::Timeout),
+                Ok(Heard::Away) => return Err(RequestError::Unavailable),
+                Err(_) => return Err(RequestError::Timeout),
             }
             self.metrics.retries.inc();
             // Another server may have taken it.
@@ -50,8 +47,17 @@ impl Inner {
         }
     }
 
-    fn lost(&self) -> RequestError {
-        if self.link.is_closed() { RequestError::Unavailable } else { RequestError::Timeout }
+    /// What is heard of a request; that the bus went away only when nothing can be hoped for any more.
+    async fn outcome(&self, waiting: &Waiting, started: Instant) -> Heard {
+        let mut heard = waiting.heard().await;
+        while heard == Heard::Away {
+            tokio::select! {
+                biased;
+                again = waiting.heard() => heard = again,
+                () = self.link.given_up(started) => break,
+            }
+        }
+        heard
     }
 
     /// Sends the request; returns the refusal if it is too large.
@@ -72,7 +78,7 @@ impl Inner {
         if frame.len() > self.client.max_payload() {
             return Ok(Some(Reply::Refused(too_large("The request is larger than what can be passed on."))));
         }
-        let sent = async { self.client.publish_with_reply(subject, answer, frame).await };
+        let sent = self.client.publish_with_reply(subject, answer, frame);
         tokio::select! {
             biased;
             sent = timeout_at(until, sent) => match sent {
@@ -80,7 +86,7 @@ impl Inner {
                 _ => Err(RequestError::Unavailable),
             },
             // The queue to the server does not move.
-            _ = self.link.given_up(Instant::now()) => Err(RequestError::Unavailable),
+            () = self.link.given_up(Instant::now()) => Err(RequestError::Unavailable),
         }
     }
 

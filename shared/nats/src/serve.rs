@@ -7,13 +7,13 @@ use crate::seen::Sight;
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_util::task::AbortOnDropHandle;
 use warren_domain::{Shard, Timestamp};
 use warren_ports::bus::{Command, Reply, Request};
 
@@ -38,9 +38,8 @@ struct Shards {
 }
 
 struct Server {
+    /// What hears the shard ends with this.
     requests: watch::Sender<Requests>,
-    /// What hears the shard; ends with this.
-    _hears: AbortOnDropHandle<()>,
 }
 
 impl Servers {
@@ -81,17 +80,17 @@ impl Inner {
         let (current, latest) = watch::channel(requests);
         let subscribed = self.subscribe(self.subjects.command(shard));
         let server = Serving { inner: Arc::clone(self), shard, since: self.now() };
-        let hears = tokio::spawn(async move {
+        tokio::spawn(async move {
             if let Some(messages) = subscribed.await {
                 server.hear(messages, latest).await;
             }
         });
-        shards.servers.insert(shard, Server { requests: current, _hears: AbortOnDropHandle::new(hears) });
+        shards.servers.insert(shard, Server { requests: current });
         served
     }
 
     /// Answers a request, or says that nobody took it.
-    async fn answer(self: Arc<Self>, asked: Asked, reply: oneshot::Receiver<Reply>) {
+    async fn answer(&self, asked: Asked, reply: oneshot::Receiver<Reply>) {
         // When the caller has given up, the server sees it as well: its end of this is closed.
         let Ok(reply) = timeout_at(asked.until, reply).await else { return };
         let Ok(reply) = reply else { return self.not_taken(&asked) };
@@ -144,10 +143,11 @@ struct Serving {
 }
 
 impl Serving {
-    /// Hears the shard until its server has left.
+    /// Hears the shard until its server has left; then what it still carries out is answered.
     async fn hear(self, mut messages: Subscriber, mut latest: watch::Receiver<Requests>) {
         let mut requests = latest.borrow_and_update().clone();
         let mut leaves: Option<Instant> = None;
+        let mut answers = FuturesUnordered::new();
         loop {
             let left = async {
                 match leaves {
@@ -156,31 +156,45 @@ impl Serving {
                 }
             };
             tokio::select! {
+                Some(()) = answers.next() => {}
                 message = messages.next() => match message {
-                    Some(message) => self.take(&requests, message),
-                    None => return,
+                    Some(message) => if let Some((asked, reply)) = self.take(&requests, message) {
+                        answers.push(self.inner.answer(asked, reply));
+                    },
+                    None => break,
                 },
                 changed = latest.changed() => match changed {
                     Ok(()) => (requests, leaves) = (latest.borrow_and_update().clone(), None),
-                    Err(_) => return,
+                    Err(_) => break,
                 },
                 () = left => match leaves {
                     None => leaves = Some(Instant::now() + LEAVING),
-                    Some(_) if self.inner.servers.left(self.shard, &requests) => return,
+                    Some(_) if self.inner.servers.left(self.shard, &requests) => break,
                     // Somebody serves it again; that is heard next.
                     Some(_) => leaves = None,
                 },
             }
         }
+        drop((messages, requests));
+        while answers.next().await.is_some() {}
     }
 
-    /// Passes a request on to its server, if it is believed and there is room.
-    fn take(&self, requests: &Requests, message: Message) {
-        match self.open(message) {
-            Ok((asked, Some(command))) => self.pass_on(requests, asked, command),
-            Ok((asked, None)) => self.inner.not_taken(&asked),
-            Err(reason) => self.inner.metrics.refused("request", reason),
-        }
+    /// Passes a request on to its server, if it is believed and there is room; returns where its reply will be.
+    fn take(&self, requests: &Requests, message: Message) -> Option<(Asked, oneshot::Receiver<Reply>)> {
+        let (asked, command) = match self.open(message) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                self.inner.metrics.refused("request", reason);
+                return None;
+            }
+        };
+        let (Some(command), Ok(permit)) = (command, requests.try_reserve()) else {
+            self.inner.not_taken(&asked);
+            return None;
+        };
+        let (reply, answer) = oneshot::channel();
+        permit.send(Request { command, reply });
+        Some((asked, answer))
     }
 
     /// What is asked; without a command, it is not for this server.
@@ -205,12 +219,5 @@ impl Serving {
             Sight::Again => Err(Refused::Repeated),
             Sight::Full => Ok((asked, None)),
         }
-    }
-
-    fn pass_on(&self, requests: &Requests, asked: Asked, command: Command) {
-        let Ok(permit) = requests.try_reserve() else { return self.inner.not_taken(&asked) };
-        let (reply, answer) = oneshot::channel();
-        permit.send(Request { command, reply });
-        tokio::spawn(Arc::clone(&self.inner).answer(asked, answer));
     }
 }

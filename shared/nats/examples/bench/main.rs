@@ -1,11 +1,14 @@
 //! What the bus costs over NATS itself: `cargo run --release -p warren-nats --example bench`. It starts a NATS server of its own.
 //!
+//! A word behind it (`requests`, `shards`, `settled`) measures that alone.
+//!
 //! - Requests and answers, against raw ones with the same content: the median one after the other, and how many a second.
 //! - How long a worker needs to serve every shard.
 //! - Two ways to hear the end of messages: a subscription for each, or one for all.
 
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
+mod processor;
 mod requests;
 mod settled;
 mod shards;
@@ -18,9 +21,18 @@ use warren_testkit::services::Nats;
 #[tokio::main]
 async fn main() -> Result<()> {
     let nats = Nats::start().await?;
-    requests::run(&nats).await?;
-    shards::run(&nats).await?;
-    settled::run(&nats).await
+    let part = std::env::args().nth(1);
+    let wanted = |name: &str| part.as_ref().is_none_or(|part| part == name);
+    if wanted("requests") {
+        requests::run(&nats).await?;
+    }
+    if wanted("shards") {
+        shards::run(&nats).await?;
+    }
+    if wanted("settled") {
+        settled::run(&nats).await?;
+    }
+    Ok(())
 }
 
 async fn bus(nats: &Nats, service: &str) -> Result<Bus> {

@@ -1,5 +1,6 @@
 //! Requests and answers.
 
+use crate::processor::{server_of, time_of};
 use crate::{bus, percentile, raw};
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt as _;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use warren_domain::{InstanceId, Shard, TenantId};
 use warren_ports::bus::{Action, Bus, Command, Pairing, PairingState, Reply};
 use warren_testkit::services::Nats;
+use warren_testkit::{PATIENCE, eventually};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const SHARD: Shard = Shard(7);
@@ -22,6 +24,10 @@ struct Round {
     median: Duration,
     slow: Duration,
     a_second: f64,
+    /// Processor time of a request, of both sides together.
+    clients: Duration,
+    /// The same of NATS.
+    server: Duration,
 }
 
 pub(crate) async fn run(nats: &Nats) -> Result<()> {
@@ -29,9 +35,10 @@ pub(crate) async fn run(nats: &Nats) -> Result<()> {
     let over = OverBus::start(nats, &command, &reply).await?;
     let plain = Plain::start(nats, &command, &reply).await?;
     let (mut bus_rounds, mut raw_rounds) = (Vec::new(), Vec::new());
+    let server = server_of(nats)?;
     for _ in 0..ROUNDS {
-        raw_rounds.push(measure(|| plain.ask()).await?);
-        bus_rounds.push(measure(|| over.ask()).await?);
+        raw_rounds.push(measure(|| plain.ask(), server).await?);
+        bus_rounds.push(measure(|| over.ask(), server).await?);
     }
     let (raw, bus) = (middle(raw_rounds), middle(bus_rounds));
     println!("requests and answers     raw async-nats   this bus");
@@ -44,6 +51,18 @@ pub(crate) async fn run(nats: &Nats) -> Result<()> {
     println!("  99 %, one by one       {:>11.1?}   {:>8.1?}", raw.slow, bus.slow);
     let part = bus.a_second / raw.a_second;
     println!("  a second, {AT_ONCE} at once   {:>9.0}/s   {:>6.0}/s   {part:.2}x", raw.a_second, bus.a_second);
+    println!(
+        "  processor, both sides  {:>11.1?}   {:>8.1?}   {:.2}x",
+        raw.clients,
+        bus.clients,
+        ratio(bus.clients, raw.clients)
+    );
+    println!(
+        "  processor, NATS        {:>11.1?}   {:>8.1?}   {:.2}x",
+        raw.server,
+        bus.server,
+        ratio(bus.server, raw.server)
+    );
     Ok(())
 }
 
@@ -106,7 +125,10 @@ impl Plain {
             }
             anyhow::Ok(())
         });
-        Ok(Self { asker, command: Arc::new(command.clone()) })
+        let plain = Self { asker, command: Arc::new(command.clone()) };
+        // The server may not know of the subscription yet.
+        eventually("an answer", PATIENCE, async || plain.ask().await.map(Some)).await?;
+        Ok(plain)
     }
 
     fn ask(&self) -> impl Future<Output = Result<()>> + Send + use<> {
@@ -119,7 +141,7 @@ impl Plain {
     }
 }
 
-async fn measure<F: Future<Output = Result<()>> + Send + 'static>(ask: impl Fn() -> F) -> Result<Round> {
+async fn measure<F: Future<Output = Result<()>> + Send + 'static>(ask: impl Fn() -> F, server: u32) -> Result<Round> {
     for _ in 0..ONE_BY_ONE / 10 {
         ask().await?;
     }
@@ -130,13 +152,17 @@ async fn measure<F: Future<Output = Result<()>> + Send + 'static>(ask: impl Fn()
         took.push(started.elapsed());
     }
     took.sort();
+    let server = server.to_string();
+    let before = (time_of("self")?, time_of(&server)?);
     let started = Instant::now();
     let mut asked = futures::stream::iter(0..MANY).map(|_| tokio::spawn(ask())).buffer_unordered(AT_ONCE);
     while let Some(answered) = asked.next().await {
         answered.context("a task")??;
     }
     let a_second = MANY as f64 / started.elapsed().as_secs_f64();
-    Ok(Round { median: percentile(&took, 50), slow: percentile(&took, 99), a_second })
+    let each = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0) / MANY as f64);
+    let (clients, server) = (each(time_of("self")? - before.0), each(time_of(&server)? - before.1));
+    Ok(Round { median: percentile(&took, 50), slow: percentile(&took, 99), a_second, clients, server })
 }
 
 fn middle(mut rounds: Vec<Round>) -> Round {
@@ -150,6 +176,8 @@ fn middle(mut rounds: Vec<Round>) -> Round {
         median: median(rounds.iter().map(|round| round.median).collect()),
         slow: median(rounds.iter().map(|round| round.slow).collect()),
         a_second: rounds.get(rounds.len() / 2).map_or(0.0, |round| round.a_second),
+        clients: median(rounds.iter().map(|round| round.clients).collect()),
+        server: median(rounds.iter().map(|round| round.server).collect()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Hearing the end of messages, of 1,500 a second, each waited for by one of the gateways: with a subscription for each message,
 //! or with one for all and a look at a map. What is shown is the processor time that it takes besides sending them.
 
+use crate::processor::{server_of, time_of};
 use crate::raw;
 use anyhow::{Context, Result};
 use futures::StreamExt as _;
@@ -18,8 +19,6 @@ const SECONDS: u64 = 5;
 const WAIT: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(5);
 const GATEWAYS: [usize; 3] = [1, 4, 10];
-/// Processor ticks a second, as Linux counts them for everybody.
-const TICKS: f64 = 100.0;
 
 type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<()>>>>;
 
@@ -78,7 +77,7 @@ async fn listening(client: async_nats::Client) -> Result<Gateway> {
 }
 
 async fn measure(worker: &async_nats::Client, gateways: &[Gateway], server: u32) -> Result<Cost> {
-    let before = (processor_time("self")?, processor_time(&server.to_string())?);
+    let before = (time_of("self")?, time_of(&server.to_string())?);
     let mut tick = interval(Duration::from_secs(1) / u32::try_from(RATE)?);
     let started = Instant::now();
     let mut messages = JoinSet::new();
@@ -93,7 +92,7 @@ async fn measure(worker: &async_nats::Client, gateways: &[Gateway], server: u32)
         done??;
     }
     let took = started.elapsed().as_secs_f64();
-    let after = (processor_time("self")?, processor_time(&server.to_string())?);
+    let after = (time_of("self")?, time_of(&server.to_string())?);
     Ok(Cost { clients: (after.0 - before.0) / took, server: (after.1 - before.1) / took })
 }
 
@@ -120,26 +119,4 @@ async fn message(worker: async_nats::Client, gateway: Gateway) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The process that listens at the address of the server.
-fn server_of(nats: &Nats) -> Result<u32> {
-    let listens = format!("{:04X} 00000000:0000 0A", nats.address().port());
-    let sockets = std::fs::read_to_string("/proc/net/tcp")?;
-    let line = sockets.lines().find(|line| line.contains(&listens)).context("nobody listens there")?;
-    let socket = format!("socket:[{}]", line.split_whitespace().nth(9).context("no socket")?);
-    let holds = |process: &u32| {
-        let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
-        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| target.to_string_lossy() == socket)
-    };
-    let processes = std::fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    processes.into_iter().find(holds).context("no process listens there")
-}
-
-/// Seconds that a process has used.
-fn processor_time(process: &str) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit_once(") ").context("no stat")?.1.split(' ').collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("no times");
-    Ok((ticks(11)? + ticks(12)?) / TICKS)
 }
