@@ -1,5 +1,7 @@
 //! Request bodies: read with limits, and errors that name the place but never repeat the text.
 
+mod strict;
+
 use crate::{
     problem::{Problem, Result},
     state::App,
@@ -16,6 +18,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use std::time::Duration;
+use strict::Strict;
 
 /// So much of a body that is too large is still read (and dropped), so that the client can finish sending and read the
 /// answer before the connection is closed.
@@ -124,7 +127,8 @@ async fn drain(mut body: Body) {
     let _ = tokio::time::timeout(DRAINED_FOR, dropped).await;
 }
 
-/// Reads JSON as a `T`: first whether it is JSON at all (400 if not), then whether it is what is asked for (422 if not).
+/// Reads JSON as a `T`: first whether it is JSON at all (400 if not), then whether it is what is asked for (422 if not), where
+/// an object is nothing but an object (see [`strict`]).
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     check_syntax(bytes)?;
@@ -132,7 +136,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         return Err(Problem::invalid("invalid_request", "The body is a JSON object."));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))
+    serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| explain(&error))
 }
 
 fn check_syntax(bytes: &[u8]) -> Result<()> {

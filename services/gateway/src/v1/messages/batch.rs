@@ -25,7 +25,10 @@ use axum::{
     http::{HeaderValue, StatusCode},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{Deserializer, Error as _},
+};
 use serde_json::{Map, Value, value::RawValue};
 use utoipa::ToSchema;
 use warren_domain::{InstanceId, TenantId};
@@ -42,18 +45,29 @@ const BODY: usize = 2 * 1024 * 1024;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Body {
-    messages: Vec<Box<RawValue>>,
+    messages: Vec<Item>,
+}
+
+/// The text of an object, which is read by itself: what is wrong in it is no matter of the others.
+struct Item(Box<RawValue>);
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(reader)?;
+        if text.get().starts_with('{') { Ok(Self(text)) } else { Err(D::Error::custom("no object")) }
+    }
 }
 
 /// Several messages to send.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = MessageBatch, examples(json!({"messages": [
     {"to": "+628123456789", "type": "text", "text": {"body": "One"}},
     {"to": "628123456789", "type": "text", "text": {"body": "Two"}}
 ]})))]
 #[expect(dead_code, reason = "the schema of a body whose parts are read one by one")]
 pub(crate) struct Messages {
-    /// 1 to 1,000 of them, each as in a single send (`Draft`): what one lacks is its own problem, not the request's.
+    /// 1 to 1,000 objects, each as in a single send (`Draft`): what one lacks is its own problem, not the request's.
     #[schema(min_items = 1, max_items = 1000, value_type = Vec<Object>)]
     messages: Vec<Value>,
 }
@@ -115,8 +129,8 @@ pub(crate) async fn send(
     app.instance(caller.tenant, instance).await?;
     let mut outcomes = Vec::with_capacity(body.messages.len());
     let (mut places, mut new) = (Vec::new(), Vec::new());
-    for (index, text) in body.messages.iter().enumerate() {
-        match read(&app, caller.tenant, instance, text).await {
+    for (index, message) in body.messages.iter().enumerate() {
+        match read(&app, caller.tenant, instance, message).await {
             Ok(message) => {
                 let idempotency = key.clone().filter(|_| !fault::mutation("idempotency_off"));
                 new.push(NewMessage { idempotency, part: u32::try_from(index).ok(), ..message });
@@ -148,8 +162,8 @@ pub(crate) async fn send(
     Ok(response)
 }
 
-async fn read(app: &App, tenant: TenantId, instance: InstanceId, text: &RawValue) -> Result<NewMessage> {
-    let draft: Draft = json::parse(text.get().as_bytes())?;
+async fn read(app: &App, tenant: TenantId, instance: InstanceId, message: &Item) -> Result<NewMessage> {
+    let draft: Draft = json::parse(message.0.get().as_bytes())?;
     draft::unkeyed(app, tenant, instance, draft).await
 }
 
