@@ -116,7 +116,7 @@ pub(crate) struct UpgradeRequired;
 
 /// Status, name of the response in the document, and what it means. The first are those that every route may answer.
 const PROBLEMS: [(&str, &str, &str); 15] = [
-    ("400", "BadRequest", "The request is not well-formed."),
+    ("400", "BadRequest", "The request is not well-formed: JSON or a form that is none, or a header that makes no sense."),
     ("401", "Unauthenticated", "No credentials, or wrong ones."),
     ("403", "Forbidden", "The key does not allow this."),
     ("404", NOT_FOUND, "There is no such thing for this key."),

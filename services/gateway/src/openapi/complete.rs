@@ -43,6 +43,7 @@ pub(super) fn complete(described: OpenApi) -> serde_json::Result<Value> {
             complete_operation(method, operation, &schemas);
         }
     }
+    name_formats(&mut document);
     sort(&mut document);
     Ok(document)
 }
@@ -175,6 +176,22 @@ fn refuse_null(schema: &mut Value) {
             Value::Object(only) => schema.extend(only),
             only => _ = schema.insert(keyword.to_owned(), only),
         }
+    }
+}
+
+/// Gives the formats of unsigned integers the names that OpenAPI's registry of formats has for them.
+fn name_formats(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(Value::String(format)) = object.get_mut("format")
+                && let Some(bits) = format.strip_prefix("u-int")
+            {
+                *format = format!("uint{bits}");
+            }
+            object.values_mut().for_each(name_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(name_formats),
+        _ => {}
     }
 }
 

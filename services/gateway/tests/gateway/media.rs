@@ -194,6 +194,7 @@ async fn a_form_that_is_none_is_refused() {
     with(FORM, form(&[file("a", "", b"x"), text("canary", "y")])).await.is_problem(422, "invalid_request");
     let whole = form(&[file("a", "", b"x")]);
     with(FORM, whole.slice(..whole.len() - 12)).await.is_problem(400, "invalid_form");
+    with(FORM, form(&[text("a\u{5}b", "x"), file("a", "", b"x")])).await.is_problem(400, "invalid_form");
     // The parser gathers a part's head: it must not gather for ever.
     let endless = Part { head: format!("X: {}\r\n", "x".repeat(3 * 1024 * 1024)), body: b"" };
     with(FORM, form(&[endless])).await.is_problem(400, "invalid_form");

@@ -5,6 +5,9 @@
 //! what was declared, or does not fit `type`, and pictures of too many pixels are refused before they are stored. What is
 //! refused, and what breaks off, leaves nothing.
 //!
+//! As with JSON, what is no form is 400 (`invalid_form`: no end, a header of a part that is none, or holds control
+//! characters), and a form of other parts than these is 422.
+//!
 //! An `Idempotency-Key` can only be compared once the file is here, as its hash is part of what is compared: a repeated
 //! upload is sent again as a whole, its bytes are thrown away, and the first one's answer is given. The order of the parts
 //! and the boundary between them do not count.
@@ -45,6 +48,7 @@ const FORM: u64 = 64 * 1024;
 
 /// The form of an upload.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = MediaUpload, examples(json!({"file": "the bytes", "type": "document"})))]
 #[expect(dead_code, reason = "the schema of what form.rs reads")]
 struct Upload {
@@ -57,6 +61,8 @@ struct Upload {
 }
 
 /// Send a file here, to be sent on.
+///
+/// A body that is no well-formed form is 400 `invalid_form`; a form that lacks the file, or has other parts, is 422.
 #[utoipa::path(
     post,
     path = "/v1/media",
