@@ -1,6 +1,7 @@
 //! Groups: made and changed through the API, told about by events, written to and heard from.
 
 use crate::stage;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use reqwest::Method;
 use serde_json::{Value, json};
 use warren_testkit::{Answer, Event, PATIENCE, Paired, Person, Stage, eventually};
@@ -379,6 +380,35 @@ async fn a_status_is_the_weakest_of_the_members() {
     let receipts = circle.receipts(&direct).await;
     assert!(receipts.len() == 1 && receipts[0]["delivered_at"].is_string(), "{receipts:?}");
     assert_eq!(circle.receipts(received.text("/message_id")).await, Vec::<Value>::new());
+}
+
+/// What is being asked when a connection is ended on purpose is answered first, and what comes then is refused: nobody is left
+/// not knowing what became of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_waits_for_what_is_being_asked() {
+    let circle = Circle::begin().await;
+    let group = circle.together().await;
+    let path = format!("/{group}");
+    let (mut done, mut late) = (0, 0);
+    let restart = format!("/v1/instances/{}/restart", circle.a.id);
+    for _ in 0..6 {
+        let ask = || circle.ask(Method::PATCH, &circle.a, &path, Some(json!({"subject": "Next", "locked": true})));
+        let mut asks: FuturesUnordered<_> = (0..12).map(|_| ask()).collect();
+        let first = asks.next().await.unwrap();
+        let (mut answers, restarted) =
+            tokio::join!(asks.collect::<Vec<_>>(), async { circle.stage.api.post(&restart, &json!({})).await.unwrap() });
+        answers.push(first);
+        assert!(restarted.status.is_success(), "{}", restarted.text);
+        for answer in answers {
+            match (answer.status.as_u16(), answer.code()) {
+                (200, _) => done += 1,
+                (409, "not_online") => late += 1,
+                _ => panic!("{}", answer.text),
+            }
+        }
+        circle.stage.state(&circle.a.id, "online").await.unwrap();
+    }
+    assert!(done > 0 && done + late == 72, "{done} {late}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
