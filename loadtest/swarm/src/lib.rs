@@ -17,6 +17,7 @@
 //! | I8 tenants isolated | [`invariant::isolated`] |
 //! | I9 it heals itself | [`invariant::heals`] |
 
+pub mod faults;
 pub mod history;
 pub mod invariant;
 pub mod load;

@@ -78,6 +78,12 @@ pub struct Device {
 }
 
 impl Account {
+    /// How often its clients logged in.
+    #[must_use]
+    pub fn logins(&self) -> u64 {
+        self.devices.iter().map(|device| device.logins).sum()
+    }
+
     /// Whether one of its clients is connected.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -219,6 +225,25 @@ impl Simulator {
             self.post::<Value>(&format!("/people/{person}/send"), &body).await.map(drop)
         });
         futures::stream::iter(writing).buffer_unordered(AT_ONCE).try_collect::<()>().await
+    }
+
+    /// How long linked clients were away between two connections, milliseconds each, after the first `after`; and how many gaps
+    /// there were in all.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn gaps(&self, after: u64) -> Result<(Vec<u64>, u64)> {
+        #[derive(Deserialize)]
+        struct Gaps {
+            gaps: Vec<Gap>,
+            count: u64,
+        }
+        #[derive(Deserialize)]
+        struct Gap {
+            ms: u64,
+        }
+        let gaps: Gaps = self.get(&format!("/gaps?after={after}")).await?;
+        Ok((gaps.gaps.into_iter().map(|gap| gap.ms).collect(), gaps.count))
     }
 
     /// What a person received, after a place of its inbox.

@@ -1,8 +1,11 @@
-//! What developers and CI run: `cargo xtask test`, `cargo xtask bench`, `cargo xtask openapi`, `cargo xtask fuzz-api`,
-//! `cargo xtask postgres`, `cargo xtask arrows`, `cargo xtask features`. One module a command.
+//! What developers and CI run: `cargo xtask test`, `cargo xtask cluster`, `cargo xtask faults`, `cargo xtask bench`,
+//! `cargo xtask openapi`, `cargo xtask fuzz-api`, `cargo xtask postgres`, `cargo xtask arrows`, `cargo xtask features`. One
+//! module a command.
 
 mod arrows;
 mod bench;
+mod cluster;
+mod faults;
 mod features;
 mod fuzz;
 mod ledger;
@@ -27,6 +30,10 @@ enum Command {
     Test(test::Options),
     /// Measure the scorecard's rows against the bare client library.
     Bench(bench::Options),
+    /// Run a whole cluster on this machine until Ctrl-C: Postgres, Redis, NATS, every role, the simulator.
+    Cluster(cluster::Options),
+    /// Break whole clusters under load, and check every invariant.
+    Faults(faults::Options),
     /// Write the description of the API that is committed, from the code.
     Openapi(openapi::Options),
     /// Send requests made up from the description of the API, for up to ten minutes.
@@ -43,6 +50,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
+        Command::Faults(options) => faults::run(&options),
         Command::Openapi(options) => openapi::run(&options),
         Command::FuzzApi => fuzz::run(),
         Command::Postgres(options) => ledger::run(&options),

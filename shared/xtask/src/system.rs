@@ -22,6 +22,7 @@ const NEEDS: &[Need] = &[
     Need { purpose: "Postgres, the ledger of a cluster", program: "postgres", packages: &["postgresql"] },
     Need { purpose: "Redis, for leases and rates", program: "redis-server", packages: &["redis-server"] },
     Need { purpose: "NATS, the bus", program: "nats-server", packages: &["nats-server"] },
+    Need { purpose: "clocks that jump, for a fault", program: "faketime", packages: &["faketime"] },
 ];
 
 /// Installs what is missing; says so first.

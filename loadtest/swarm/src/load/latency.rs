@@ -80,11 +80,12 @@ impl Latencies {
         })
     }
 
-    /// How many calls that were due in this stretch succeeded, a second.
+    /// How many calls that were due in this stretch succeeded within `limit`, a second.
     #[must_use]
-    pub fn rate(&self, from: Instant, until: Instant) -> f64 {
+    pub fn rate(&self, from: Instant, until: Instant, limit: Duration) -> f64 {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = samples.iter().filter(|sample| (from..until).contains(&sample.due)).count();
+        let is_on_time = |sample: &Sample| Duration::from_micros(u64::from(sample.took_us)) <= limit;
+        let count = samples.iter().filter(|sample| (from..until).contains(&sample.due) && is_on_time(sample)).count();
         count as f64 / until.saturating_duration_since(from).max(Duration::from_millis(1)).as_secs_f64()
     }
 }
@@ -106,6 +107,6 @@ mod tests {
         assert_eq!(late.calls, 1);
         assert!((100.0..450.0).contains(&late.p50_ms), "{late:?}");
         assert_eq!(latencies.between(ago(600), start, Kind::Accepted).unwrap().calls, 2);
-        assert!(latencies.rate(ago(1_000), start) > 2.5);
+        assert!(latencies.rate(ago(1_000), start, Duration::from_secs(60)) > 2.5);
     }
 }

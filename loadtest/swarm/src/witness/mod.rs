@@ -69,10 +69,13 @@ impl Witness {
         Ok(Mark { stats: self.place.simulator.stats().await?, undecryptable: self.log.undecryptable.len() })
     }
 
-    /// How many events the log has, as far as it was read.
-    #[must_use]
-    pub fn events(&self) -> usize {
-        self.log.entries.len()
+    /// The whole log.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn log(&mut self) -> Result<Vec<Entry>> {
+        self.log.refresh().await?;
+        Ok(self.log.entries.clone())
     }
 
     /// Waits until nothing of this is under way: every send has ended, every text is in the log, and recipients have what they

@@ -204,7 +204,9 @@ impl Cluster {
         waited.with_context(|| self.last_lines(15))
     }
 
-    fn shard_count(&self) -> u16 {
+    /// How many shards there are.
+    #[must_use]
+    pub fn shard_count(&self) -> u16 {
         let set = self.options.environment.iter().find(|(name, _)| name == "WARREN_STORE__SHARD_COUNT");
         set.and_then(|(_, value)| value.parse().ok()).unwrap_or(1024)
     }

@@ -134,6 +134,16 @@ impl Node {
         }
     }
 
+    /// Changes what the next start has for an argument of this name, such as `--simulator-url`.
+    pub fn set_argument(&mut self, name: &str, value: &str) {
+        let arguments = &mut self.launch.arguments;
+        if let Some(given) = arguments.iter().position(|known| known == name).and_then(|at| arguments.get_mut(at + 1)) {
+            value.clone_into(given);
+        } else {
+            arguments.extend([name.to_owned(), value.to_owned()]);
+        }
+    }
+
     /// SIGKILL.
     ///
     /// # Errors

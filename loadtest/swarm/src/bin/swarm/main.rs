@@ -1,6 +1,8 @@
 //! `swarm`: the load generator. Each command prints one JSON object on standard output.
 
 mod bare;
+mod cluster;
+mod faults;
 mod fleet;
 mod http;
 mod process;
@@ -23,6 +25,10 @@ struct Arguments {
 enum Command {
     /// Runs bare clients of the library in this process: what Warren is measured against.
     Bare(bare::Arguments),
+    /// Runs a whole cluster on this machine until Ctrl-C, and says who is where.
+    Cluster(cluster::Arguments),
+    /// Breaks whole clusters under load, and checks every invariant.
+    Faults(faults::Arguments),
     /// Makes instances through the API and pairs them with the simulator's phones.
     Fleet(fleet::Arguments),
     /// Sends texts from instances to people, through the API.
@@ -41,6 +47,8 @@ async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let report = match Arguments::parse().command {
         Command::Bare(arguments) => bare::run(arguments).await?,
+        Command::Cluster(arguments) => Box::pin(cluster::run(arguments)).await?,
+        Command::Faults(arguments) => Box::pin(faults::run(arguments)).await?,
         Command::Fleet(arguments) => fleet::run(arguments).await?,
         Command::Send(arguments) => send::run(arguments).await?,
         Command::Receive(arguments) => receive::run(arguments).await?,

@@ -70,7 +70,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
         "instances": arguments.instances,
         "paired_s": fleet.paired.as_secs_f64(),
         "settled": settled,
-        "sent_per_s": latencies.rate(began, ended),
+        "sent_per_s": latencies.rate(began, ended, PATIENCE),
         "accepted": latencies.between(began, ended, Kind::Accepted)?,
         "sent": latencies.between(began, ended, Kind::Sent)?,
         "asked": latencies.between(began, ended, Kind::Asked)?,

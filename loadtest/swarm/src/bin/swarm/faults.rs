@@ -1,0 +1,192 @@
+//! The fault matrix over whole clusters.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Instant;
+use warren_swarm::faults::{Case, Outcome, Runs, Scale, Scene, Summary, catalogue, seed_of};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The `warren` binary, as it is delivered.
+    #[arg(long)]
+    binary: PathBuf,
+    /// The same with fault points, for fault 2.
+    #[arg(long)]
+    faulty_binary: Option<PathBuf>,
+    /// Only these faults.
+    #[arg(long, value_delimiter = ',')]
+    fault: Vec<u8>,
+    /// Only forms whose name contains this.
+    #[arg(long)]
+    case: Option<String>,
+    /// How often each form is run, instead of as often as it should be.
+    #[arg(long)]
+    repetitions: Option<u32>,
+    /// Decides everything that is random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where runs are written; those that are there already are not run again.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// With 60 instances, as the tests do.
+    #[arg(long)]
+    short: bool,
+    /// With so many instances.
+    #[arg(long)]
+    instances: Option<usize>,
+    /// With so many texts a second out.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Only show the forms.
+    #[arg(long)]
+    list: bool,
+}
+
+impl Arguments {
+    fn scale(&self) -> Scale {
+        let scale = if self.short { Scale::SHORT } else { Scale::FULL };
+        Scale { instances: self.instances.unwrap_or(scale.instances), rate: self.rate.unwrap_or(scale.rate), ..scale }
+    }
+
+    fn wants(&self, case: &Case) -> bool {
+        (self.fault.is_empty() || self.fault.contains(&case.fault))
+            && self.case.as_ref().is_none_or(|part| case.name.contains(part.as_str()))
+    }
+
+    fn binary(&self, case: &Case) -> Result<&PathBuf> {
+        if case.needs.fault_points {
+            return self.faulty_binary.as_ref().context("fault 2 needs a binary with fault points: --faulty-binary");
+        }
+        Ok(&self.binary)
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
+    let cases: Vec<_> = catalogue().into_iter().filter(|case| arguments.wants(case)).collect();
+    ensure!(!cases.is_empty(), "there is no such fault");
+    if arguments.list {
+        let list = cases.iter().map(|case| json!({"fault": case.fault, "case": case.name, "runs": case.repetitions}));
+        return Ok(Value::Array(list.collect()));
+    }
+    let mut runs = Runs::open(arguments.json.clone())?;
+    eprintln!("seed {}", arguments.seed);
+    for case in &cases {
+        Box::pin(series(&arguments, case, &mut runs)).await?;
+    }
+    table(&cases, &runs);
+    Ok(json!({"faults": runs.summaries()}))
+}
+
+/// All runs of a form that are not there yet, on one cluster; on a fresh one after a run that could not be run to its end.
+async fn series(arguments: &Arguments, case: &Case, runs: &mut Runs) -> Result<()> {
+    let scale = arguments.scale();
+    let mut scene = None;
+    for repetition in 0..arguments.repetitions.unwrap_or(case.repetitions) {
+        let seed = seed_of(arguments.seed, case.fault, case.name, repetition);
+        if runs.has(case.fault, case.name, seed, scale.instances) {
+            continue;
+        }
+        let began = Instant::now();
+        let mut stage = match scene.take() {
+            Some(scene) => scene,
+            None => Box::pin(Scene::prepare(arguments.binary(case)?, &case.needs, scale, case.admission)).await?,
+        };
+        let prepared = began.elapsed().as_secs_f64();
+        match Box::pin(case.run(&mut stage, seed)).await {
+            Ok(outcome) => {
+                show(&outcome, prepared, began.elapsed().as_secs_f64());
+                runs.add(outcome)?;
+                scene = Some(stage);
+            }
+            Err(error) => {
+                eprintln!("fault {} `{}`, seed {seed}: could not be run to its end: {error:#}", case.fault, case.name);
+                runs.add(Outcome {
+                    fault: case.fault,
+                    case: case.name.to_owned(),
+                    seed,
+                    instances: scale.instances as u64,
+                    violations: vec![format!("could not be run to its end: {error:#}")],
+                    ..Outcome::default()
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn seconds(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+}
+
+fn show(outcome: &Outcome, prepared: f64, took: f64) {
+    eprintln!(
+        "fault {} `{}`, seed {}: {} acked, {} lost, {} duplicates, {} failed calls, detected {} s, reassigned {} s, connected {} s \
+         ({:.0} s, {prepared:.0} of them to prepare)",
+        outcome.fault,
+        outcome.case,
+        outcome.seed,
+        outcome.acked,
+        outcome.lost,
+        outcome.visible_duplicates,
+        outcome.failed_calls,
+        seconds(outcome.detected_s),
+        seconds(outcome.reassigned_s),
+        seconds(outcome.last_connected_s),
+        took,
+    );
+    for violation in outcome.violations.iter().take(12) {
+        eprintln!("  {violation}");
+    }
+    if outcome.violations.len() > 12 {
+        eprintln!("  and {} more", outcome.violations.len() - 12);
+    }
+}
+
+fn table(cases: &[Case], runs: &Runs) {
+    let head = [
+        "fault",
+        "runs",
+        "acked",
+        "lost",
+        "dupl.",
+        "resent",
+        "refused",
+        "repl.",
+        "undecr.",
+        "failed",
+        "detected",
+        "reassigned",
+        "connected",
+    ];
+    eprintln!();
+    eprintln!("{}", head.map(|word| format!("{word:>11}")).concat());
+    for summary in runs.summaries() {
+        let Summary { fault, runs, acked, lost, .. } = summary;
+        let spread = |spread: Option<warren_swarm::faults::Spread>| {
+            spread.map_or_else(|| "-".to_owned(), |spread| format!("{:.2}/{:.2}", spread.median, spread.worst))
+        };
+        let counts = [
+            u64::from(fault),
+            runs,
+            acked,
+            lost,
+            summary.visible_duplicates,
+            summary.wire_resends,
+            summary.stale_writes_refused,
+            summary.replaced,
+            summary.undecryptable,
+            summary.failed_calls,
+        ];
+        let times = [summary.detected_s, summary.reassigned_s, summary.last_connected_s].map(spread);
+        let counts = counts.map(|count| format!("{count:>11}")).concat();
+        eprintln!("{counts}{}", times.map(|time| format!("{time:>11}")).concat());
+    }
+    for case in cases {
+        for missed in case.missed(runs.outcomes()) {
+            eprintln!("MISSED: fault {} `{}`: {missed}", case.fault, case.name);
+        }
+    }
+    let violated: usize = runs.summaries().iter().map(|summary| summary.violations.len()).sum();
+    eprintln!("{violated} violations");
+}

@@ -1,0 +1,52 @@
+//! Fault 9: Postgres is restarted, or away. Sends are refused, what comes in waits, and none of it is lost.
+
+use super::nats_away::refusals;
+use super::{Admission, Bounds, Case, Needs, Trial};
+use anyhow::Result;
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use std::time::Duration;
+use tokio::time::sleep;
+use warren_testkit::services::Stop;
+
+const fn case(
+    name: &'static str,
+    no_failed_calls: bool,
+    inject: for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>,
+) -> Case {
+    let bounds =
+        Bounds { no_failed_calls, no_disconnects: false, last_connected_s: None, detected_s: None, gap_p99_ms: None };
+    Case { fault: 9, name, repetitions: 5, needs: Needs::OWN_POSTGRES, bounds, admission: Admission::Benchmark, inject }
+}
+
+pub(super) const CASES: &[Case] = &[
+    case("restarted, fast", true, |trial| away(trial, Stop::Fast, Duration::ZERO).boxed_local()),
+    case("restarted, immediate", true, |trial| away(trial, Stop::Immediate, Duration::ZERO).boxed_local()),
+    case("away for 3 s", true, |trial| away(trial, Stop::Immediate, Duration::from_secs(3)).boxed_local()),
+    case("paused for 3 s", true, |trial| paused(trial).boxed_local()),
+    // As long as a client waits that is used to waiting.
+    case("away", false, |trial| away_for_long(trial).boxed_local()),
+];
+
+async fn away(trial: &mut Trial<'_>, how: Stop, pause: Duration) -> Result<()> {
+    trial.may_die(0);
+    trial.strike(0).await?;
+    trial.cluster().servers.postgres()?.stop(how).await?;
+    sleep(pause).await;
+    trial.cluster().servers.postgres()?.restart().await
+}
+
+async fn paused(trial: &mut Trial<'_>) -> Result<()> {
+    trial.may_die(0);
+    trial.strike(0).await?;
+    trial.cluster().servers.postgres()?.pause()?;
+    sleep(Duration::from_secs(3)).await;
+    trial.cluster().servers.postgres()?.resume()
+}
+
+async fn away_for_long(trial: &mut Trial<'_>) -> Result<()> {
+    let pause = trial.scene.scale.away;
+    away(trial, Stop::Fast, pause).await?;
+    refusals(trial);
+    Ok(())
+}

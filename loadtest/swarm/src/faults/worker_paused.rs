@@ -1,0 +1,71 @@
+//! Fault 5: a worker is paused (SIGSTOP) for longer than its lease, then goes on.
+
+use super::worker_killed::victim;
+use super::{Admission, Bounds, Case, Needs, Trial};
+use anyhow::{Context, Result};
+use futures::FutureExt as _;
+use rand::RngExt as _;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use warren_testkit::eventually;
+
+pub(super) const CASES: &[Case] = &[Case {
+    fault: 5,
+    name: "paused",
+    repetitions: 20,
+    needs: Needs::USUAL,
+    bounds: Bounds {
+        no_failed_calls: true,
+        no_disconnects: false,
+        last_connected_s: None,
+        detected_s: None,
+        gap_p99_ms: None,
+    },
+    admission: Admission::Benchmark,
+    inject: |trial| paused(trial).boxed_local(),
+}];
+
+/// How long it may own its shards after it woke, of full runs.
+const DROPPED: f64 = 0.1;
+
+async fn paused(trial: &mut Trial<'_>) -> Result<()> {
+    let worker = victim(trial);
+    let hit = trial.scene.instances_of(worker).await?;
+    // Its connections stay open until the next owner's logins end them, and it may kick once when it wakes.
+    trial.may_replace(2 * hit);
+    trial.strike(hit).await?;
+    let name = {
+        let node = trial.cluster().workers.get(worker).context("no such worker")?;
+        node.pause()?;
+        node.name().to_owned()
+    };
+    trial.without(&name);
+    trial.scene.others_own(worker).await?;
+    trial.measure("taken_over_s", super::seconds_since(trial.struck()?));
+    let longer = trial.rng.random_range(0.0..3.0);
+    sleep(Duration::from_secs_f64(longer)).await;
+    let woke = Instant::now();
+    trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
+    dropped(trial, worker, woke).await?;
+    trial.look_again();
+    let quarantined = trial.scene.in_state("quarantined").await?;
+    if quarantined > 0 {
+        trial.wrong(format!("{quarantined} instances are quarantined"));
+    }
+    Ok(())
+}
+
+/// Waits until it knows that the shards are not its own any more.
+async fn dropped(trial: &mut Trial<'_>, worker: usize, woke: Instant) -> Result<()> {
+    let patience = trial.scene.scale.patience;
+    let node = trial.cluster().workers.get(worker).context("no such worker")?;
+    let told = eventually("it drops its shards", patience, async || {
+        Ok((node.metric("warren_shards_owned").await? < 0.5).then(Instant::now))
+    });
+    let took = told.await?.saturating_duration_since(woke).as_secs_f64();
+    trial.measure("dropped_after_s", took);
+    if trial.scene.is_full() && took > DROPPED {
+        trial.wrong(format!("it kept its shards for {took:.3} s after it woke"));
+    }
+    Ok(())
+}

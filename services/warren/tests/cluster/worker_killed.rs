@@ -1,0 +1,13 @@
+//! Fault 1: SIGKILL of a worker under load.
+
+use crate::holds;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_worker_has_its_instances_and_nobody_notices() {
+    holds(1, &["killed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_started_owner_dies_too() {
+    holds(1, &["killed again within 15 s of its start"]).await;
+}
