@@ -91,27 +91,46 @@ async fn take_all(conn: &mut PgConnection, chunks: &mut mpsc::Receiver<Result<Ch
     Ok(moved)
 }
 
+/// The rows as Postgres reads them, and which of the table's columns they have. Ids are bytes elsewhere and UUIDs here, whose
+/// digits come without a mark.
+async fn readable(conn: &mut PgConnection, table: &str, rows: &[Map<String, Value>]) -> Result<(Vec<String>, String), Stop> {
+    let known: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT attname::TEXT, atttypid = 'uuid'::regtype FROM pg_attribute
+         WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped",
+    )
+    .bind(table)
+    .fetch_all(conn)
+    .await?;
+    let mut rows = rows.to_vec();
+    for row in &mut rows {
+        for (name, _) in known.iter().filter(|(_, is_id)| *is_id) {
+            if let Some(Value::String(text)) = row.get_mut(name)
+                && let Some(digits) = text.strip_prefix("\\x")
+            {
+                *text = digits.to_owned();
+            }
+        }
+    }
+    // The names come from the catalogue, not from the file.
+    let first = rows.first();
+    let columns = known.into_iter().map(|(name, _)| name);
+    let columns = columns.filter(|name| first.is_some_and(|first| first.contains_key(name))).collect();
+    let text = serde_json::to_string(&rows).map_err(|error| Stop::Verdict(Error::internal(error)))?;
+    Ok((columns, text))
+}
+
 /// Rows whose columns are the same in both kinds of store. A column that is only there is left out, one that is only here has
 /// its default.
 async fn take_rows(conn: &mut PgConnection, table: &str, rows: &[Map<String, Value>]) -> Result<u64, Stop> {
-    let known: Vec<String> = sqlx::query_scalar(
-        "SELECT attname::TEXT FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped",
-    )
-    .bind(table)
-    .fetch_all(&mut *conn)
-    .await?;
-    let Some(first) = rows.first() else { return Ok(0) };
-    // The names come from the catalogue, not from the file.
-    let columns: Vec<&str> = known.iter().map(String::as_str).filter(|name| first.contains_key(*name)).collect();
+    let (columns, rows) = readable(&mut *conn, table, rows).await?;
+    if columns.is_empty() {
+        return Ok(0);
+    }
     let columns = columns.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let text =
         format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, $1::json)");
-    let stored = sqlx::query(AssertSqlSafe(text)).persistent(false).bind(json(rows)?).execute(conn).await?;
+    let stored = sqlx::query(AssertSqlSafe(text)).persistent(false).bind(rows).execute(conn).await?;
     Ok(stored.rows_affected())
-}
-
-fn json(rows: &[Map<String, Value>]) -> Result<String, Stop> {
-    serde_json::to_string(rows).map_err(|error| Stop::Verdict(Error::internal(error)))
 }
 
 async fn take_meta(conn: &mut PgConnection, rows: &[Map<String, Value>]) -> Result<(), Stop> {
@@ -148,7 +167,7 @@ fn bytes(value: Option<&Value>) -> Option<Vec<u8>> {
 /// Messages; those that are open get their place in the queue. Whoever handed one did so as an owner over there: here any owner
 /// comes later.
 async fn take_messages(conn: &mut PgConnection, rows: &[Map<String, Value>]) -> Result<u64, Stop> {
-    let rows = json(rows)?;
+    let (_, rows) = readable(&mut *conn, "messages", rows).await?;
     sqlx::query(
         "INSERT INTO messages (queue_order, id, tenant_id, instance_id, direction, status, delivery, backfilled, attempt,
              stored_at, created_at, expires_at, send_at, handed_epoch, handed_at, sent_at, delivered_at, read_at, played_at,
@@ -179,12 +198,13 @@ async fn take_messages(conn: &mut PgConnection, rows: &[Map<String, Value>]) -> 
 }
 
 async fn take_members(conn: &mut PgConnection, rows: &[Map<String, Value>]) -> Result<(), Stop> {
+    let (_, rows) = readable(&mut *conn, "message_members", rows).await?;
     sqlx::query(
         "INSERT INTO message_members (queue_order, jid, tenant_id, pn, lid, delivered_at, read_at, played_at)
          SELECT r.queue_order, r.jid, m.tenant_id, r.pn, r.lid, r.delivered_at, r.read_at, r.played_at
          FROM json_populate_recordset(NULL::message_members, $1::json) r JOIN messages m ON m.queue_order = r.queue_order",
     )
-    .bind(json(rows)?)
+    .bind(rows)
     .execute(conn)
     .await?;
     Ok(())

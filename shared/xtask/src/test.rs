@@ -4,8 +4,10 @@ use crate::ledger::Shared;
 use crate::shell::Program;
 use crate::{arrows, features, openapi, system};
 use anyhow::{Context, Result};
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
+use warren_testkit::BACKEND;
 
 /// The tests need fault points; the product must build without them.
 const FAULTS: &[&str] = &["--features", "warren/fault-injection"];
@@ -37,7 +39,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let scratch = scratch.context("a folder for the tests")?;
         let scratch_path = scratch.path().as_os_str().to_owned();
         step("documentation tests", || doc_tests(&scratch_path))?;
-        step("tests", || tests(options.filter.as_deref(), &scratch_path))?;
+        let postgres = Shared::start()?;
+        step("tests", || tests(options.filter.as_deref(), &scratch_path, &postgres))?;
+        if options.filter.is_none() {
+            step("tests on a cluster", || cluster_tests(&scratch_path, &postgres))?;
+        }
+        drop(postgres);
         scratch.close().context("removing what the tests left")?;
     }
     println!("\nEverything passed in {} s.", started.elapsed().as_secs());
@@ -59,20 +66,36 @@ fn lints() -> Result<()> {
     Program::cargo(&[&["clippy", "--workspace"], &strict[..]].concat()).run()
 }
 
-/// With cargo-nextest if it is installed, else with cargo alone. Everything that a test leaves lies in `scratch`;
-/// one Postgres serves them all, and ends with this step however it ends.
-fn tests(filter: Option<&str>, scratch: &std::ffi::OsStr) -> Result<()> {
-    let has_nextest = Program::cargo(&["nextest", "--version"]).works();
-    let runner: &[&str] = if has_nextest { &["nextest", "run"] } else { &["test", "--lib", "--bins", "--tests"] };
-    if !has_nextest {
+/// With cargo-nextest if it is installed, else with cargo alone. Everything that a test leaves lies in `scratch`; one Postgres
+/// serves them all, and ends with this process however it ends.
+fn tests(filter: Option<&str>, scratch: &OsStr, postgres: &Shared) -> Result<()> {
+    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test", "--lib", "--bins", "--tests"] };
+    if !has_nextest() {
         println!("cargo-nextest is not installed; `cargo test` does the same, slower.");
     }
     let mut arguments = [runner, &["--workspace"], FAULTS].concat();
     arguments.extend(filter);
-    let postgres = Shared::start()?;
     postgres.told(Program::cargo(&arguments).env("TMPDIR", scratch)).run()
 }
 
-fn doc_tests(scratch: &std::ffi::OsStr) -> Result<()> {
+/// The modules of the end-to-end tests that run over a cluster too.
+const ON_A_CLUSTER: &[&str] = &["main_path", "pairing", "chats", "clean_stop"];
+
+/// The same end-to-end tests once more, over a cluster.
+fn cluster_tests(scratch: &OsStr, postgres: &Shared) -> Result<()> {
+    let program = if has_nextest() {
+        let chosen = format!("package(warren) & binary(e2e) & test(/^({})::/)", ON_A_CLUSTER.join("|"));
+        Program::cargo(&[&["nextest", "run", "--workspace"], FAULTS, &["-E", &chosen]].concat())
+    } else {
+        Program::cargo(&[&["test", "--package", "warren", "--test", "e2e"], FAULTS, &["--"], ON_A_CLUSTER].concat())
+    };
+    postgres.told(program.env("TMPDIR", scratch).env(BACKEND, "cluster")).run()
+}
+
+fn has_nextest() -> bool {
+    Program::cargo(&["nextest", "--version"]).works()
+}
+
+fn doc_tests(scratch: &OsStr) -> Result<()> {
     Program::cargo(&[&["test", "--doc", "--workspace"], FAULTS].concat()).env("TMPDIR", scratch).run()
 }

@@ -137,12 +137,17 @@ pub(crate) fn group(settings: &Settings) -> Result<Group, Failure> {
 }
 
 /// Files of messages must be where every process finds them.
-pub(crate) async fn open_files(settings: &Settings, store: &Postgres) -> Result<Files, Failure> {
+pub(crate) fn needs_shared_files(settings: &Settings) -> Result<(), Failure> {
     if settings.media.folder.as_os_str().is_empty() && settings.media.s3_endpoint.is_empty() {
         return Err(Failure::config(
             "media.s3_endpoint or media.folder is missing: a cluster's files are in object storage, or in a folder that all share",
         ));
     }
+    Ok(())
+}
+
+async fn open_files(settings: &Settings, store: &Postgres) -> Result<Files, Failure> {
+    needs_shared_files(settings)?;
     Files::open(settings, store).await
 }
 

@@ -21,6 +21,7 @@ mod history;
 mod inputs;
 mod main_path;
 mod media;
+mod moving;
 #[cfg(feature = "fault-injection")]
 mod mutations;
 mod pairing;

@@ -10,7 +10,7 @@ use warren_testkit::{Answer, Draft, PATIENCE, Paired, Person, Stage, eventually}
 
 const NOBODY: &str = "628999000111";
 
-fn in_ms(span: i64) -> Timestamp {
+pub(crate) fn in_ms(span: i64) -> Timestamp {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     Timestamp::from_millis(i64::try_from(now).unwrap() + span)
 }

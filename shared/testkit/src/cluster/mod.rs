@@ -53,6 +53,19 @@ pub struct ClusterOptions {
     pub simulator: Option<String>,
     /// Further environment of every process.
     pub environment: Vec<(String, String)>,
+    /// What fills the ledger before anything serves it.
+    pub import: Option<Exported>,
+}
+
+/// What `warren export` wrote.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    /// The file.
+    pub file: PathBuf,
+    /// The folder with files of messages.
+    pub files: PathBuf,
+    /// The key of a tenant in it.
+    pub tenant_key: String,
 }
 
 impl ClusterOptions {
@@ -65,7 +78,15 @@ impl ClusterOptions {
             durability: Durability::Shared,
             simulator: Some(simulator.to_owned()),
             environment: Vec::new(),
+            import: None,
         }
+    }
+
+    /// With a ledger that begins with what was exported.
+    #[must_use]
+    pub fn import(mut self, exported: Exported) -> Self {
+        self.import = Some(exported);
+        self
     }
 
     /// With Postgres started like this.
@@ -212,12 +233,13 @@ impl Cluster {
     }
 
     async fn migrate(&self) -> Result<()> {
-        let mut command = Command::new(&self.options.binary);
-        command.arg("migrate").current_dir(self.folder.path());
-        bare(&mut command);
-        command.envs(self.environment());
-        let ended = Process::start(command)?.ended(PATIENCE).await?;
+        let ended = self.run(&["migrate"]).await?;
         ensure!(ended.code == Some(0), "migrating failed: {}", ended.stderr);
+        if let Some(Exported { file, files, .. }) = &self.options.import {
+            let (file, files) = (file.to_string_lossy(), files.to_string_lossy());
+            let ended = self.run(&["import", &file, "--files", &files]).await?;
+            ensure!(ended.code == Some(0), "importing failed: {}", ended.stderr);
+        }
         Ok(())
     }
 
@@ -287,6 +309,10 @@ impl Cluster {
     }
 
     async fn make_tenant(&mut self) -> Result<()> {
+        if let Some(exported) = &self.options.import {
+            self.keys = Keys { admin: self.secrets.admin.clone(), tenant: exported.tenant_key.clone() };
+            return Ok(());
+        }
         let admin = self.admin(0)?;
         let tenant = admin.post("/v1/tenants", &json!({"name": "default"})).await?.into::<serde_json::Value>()?;
         let id = tenant.get("id").and_then(|id| id.as_str()).context("no tenant id")?;

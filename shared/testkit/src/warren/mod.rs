@@ -326,6 +326,12 @@ impl Warren {
         }
     }
 
+    /// The keys of the default tenant and of the operator.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// How it was started.
     #[must_use]
     pub const fn options(&self) -> &Options {

@@ -1,6 +1,8 @@
 //! `warren doctor`: looks at everything standalone needs and says what is wrong. It changes nothing, apart from a file that
 //! it writes to measure the disk and removes again.
 
+mod cluster;
+
 use crate::args::Common;
 use crate::compose::local;
 use crate::data_folder::DataFolder;
@@ -47,6 +49,10 @@ pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
         Err(failure) => report.add("admin key", Err(failure.to_string())),
     }
     report.add("open files", descriptors());
+    if is_of_a_cluster(&settings) {
+        cluster::examine(&settings, &mut report).await;
+        return report.end();
+    }
     if !folder.is_dir() {
         report.add("data folder", Ok(format!("{} is made at the first start", folder.display())));
         ports(&settings, &mut report);
@@ -65,6 +71,12 @@ pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
         Err(refused) => report.add("lock", Ok(format!("{refused} (so neither store nor ports were looked at)"))),
     }
     report.end()
+}
+
+/// Whether these are the settings of a process of a cluster: they name something that only a cluster has.
+fn is_of_a_cluster(settings: &Settings) -> bool {
+    let urls = [&settings.database.url, &settings.redis.url, &settings.nats.url];
+    urls.iter().any(|url| url.is_some()) || !settings.cluster.coordinators.is_empty()
 }
 
 async fn examine_store(settings: &Settings, needs_admin_key: bool, report: &mut Report) {

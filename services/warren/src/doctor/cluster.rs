@@ -1,0 +1,77 @@
+//! What a process of a cluster would need: each looked at for itself, so that one that is away hides no other.
+
+use super::{Finding, Report};
+use crate::compose::{self, cluster};
+use crate::failure::Failure;
+use crate::sealing_key;
+use crate::settings::Settings;
+use warren_ports::ledger::Ownership;
+
+/// Looks at everything that the settings name.
+pub(super) async fn examine(settings: &Settings, report: &mut Report) {
+    let (postgres, redis, nats, coordinators) =
+        tokio::join!(postgres(settings), redis(settings), nats(settings), coordinators(settings));
+    let (postgres, sealing) = postgres;
+    report.add("DATABASE_URL", postgres);
+    if let Some(sealing) = sealing {
+        report.add("sealing key", sealing);
+    }
+    report.add("REDIS_URL", redis);
+    report.add("NATS_URL", nats);
+    report.add("coordinators", coordinators);
+    report.add("files of messages", files(settings).await);
+}
+
+fn wrong(failure: Failure) -> String {
+    let text = failure.to_string();
+    // The subject of the line says it already.
+    ["DATABASE_URL: ", "REDIS_URL: ", "NATS_URL: "]
+        .iter()
+        .find_map(|name| text.strip_prefix(name))
+        .unwrap_or(&text)
+        .to_owned()
+}
+
+async fn postgres(settings: &Settings) -> (Finding, Option<Finding>) {
+    let store = match cluster::open_store(settings, "warren doctor", None, None, false).await {
+        Ok(store) => store,
+        Err(failure) => return (Err(wrong(failure)), None),
+    };
+    let answers = store.highest_epoch().await;
+    let finding = match answers {
+        Ok(_) => Ok("answers, and its schema is up to date".to_owned()),
+        Err(error) => Err(error.detail.to_string()),
+    };
+    let key = settings.store.sealing_key.as_ref();
+    let sealing = match key {
+        None => Err("is not set; workers need it (WARREN_SEALING_KEY)".to_owned()),
+        Some(_) => sealing_key::examine(&store, std::path::Path::new("."), key).await.map_err(wrong),
+    };
+    store.close().await;
+    (finding, Some(sealing))
+}
+
+async fn redis(settings: &Settings) -> Finding {
+    warren_redis::check(cluster::redis_options(settings).map_err(wrong)?).await
+}
+
+async fn nats(settings: &Settings) -> Finding {
+    let checked = warren_nats::check(&cluster::bus_options(settings, "doctor").map_err(wrong)?).await;
+    let checked = checked.map_err(|error| error.to_string())?;
+    let millis = checked.round_trip.as_secs_f64() * 1000.0;
+    Ok(format!("answers in {millis:.1} ms, version {}", checked.server))
+}
+
+async fn coordinators(settings: &Settings) -> Finding {
+    warren_raft::check(&cluster::group(settings).map_err(wrong)?).await
+}
+
+async fn files(settings: &Settings) -> Finding {
+    cluster::needs_shared_files(settings).map_err(wrong)?;
+    compose::objects(settings).await.map_err(wrong)?;
+    let place = match settings.media.s3_endpoint.as_str() {
+        "" => settings.media.folder.display().to_string(),
+        endpoint => format!("{endpoint}, bucket {}", settings.media.s3_bucket),
+    };
+    Ok(format!("are in {place}"))
+}
