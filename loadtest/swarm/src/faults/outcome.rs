@@ -60,6 +60,8 @@ pub struct Outcome {
     pub latency: Value,
     /// What the fault itself measured, by name.
     pub measured: std::collections::BTreeMap<String, f64>,
+    /// What the processes counted meanwhile, those that run at the end: why connections ended, what was refused or repeated.
+    pub counted: std::collections::BTreeMap<String, f64>,
     /// Violated invariants, and what the fault's own checks found.
     pub violations: Vec<String>,
 }

@@ -24,20 +24,23 @@ pub(super) const CASES: &[Case] = &[Case {
     inject: |trial| every_kind(trial).boxed_local(),
 }];
 
+/// A request to the simulator's admin API.
+type Said = (&'static str, fn() -> Value);
+
 /// What is said, and which state follows from it, and why.
 struct Row {
-    /// Of the simulator's admin API, one after the other.
-    said: &'static [(&'static str, fn() -> Value)],
+    /// One after the other.
+    said: &'static [Said],
     state: &'static str,
     reason: Option<&'static str>,
     logs_in_again: bool,
 }
 
-const fn back(said: &'static [(&'static str, fn() -> Value)]) -> Row {
+const fn back(said: &'static [Said]) -> Row {
     Row { said, state: "online", reason: None, logs_in_again: true }
 }
 
-const fn stays(said: &'static [(&'static str, fn() -> Value)], state: &'static str, reason: Option<&'static str>) -> Row {
+const fn stays(said: &'static [Said], state: &'static str, reason: Option<&'static str>) -> Row {
     Row { said, state, reason, logs_in_again: false }
 }
 
