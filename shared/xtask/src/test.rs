@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Only tests whose name contains this.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// The faults of whole clusters too, in their short forms: some fifteen minutes more.
+    #[arg(long)]
+    faults: bool,
 }
 
 /// Runs everything; ends at the first step that fails.
@@ -40,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let scratch_path = scratch.path().as_os_str().to_owned();
         step("documentation tests", || doc_tests(&scratch_path))?;
         let postgres = Shared::start()?;
-        step("tests", || tests(options.filter.as_deref(), &scratch_path, &postgres))?;
+        step("tests", || tests(options, &scratch_path, &postgres))?;
         if options.filter.is_none() {
             step("tests on a cluster", || cluster_tests(&scratch_path, &postgres))?;
         }
@@ -68,13 +71,16 @@ fn lints() -> Result<()> {
 
 /// With cargo-nextest if it is installed, else with cargo alone. Everything that a test leaves lies in `scratch`; one Postgres
 /// serves them all, and ends with this process however it ends.
-fn tests(filter: Option<&str>, scratch: &OsStr, postgres: &Shared) -> Result<()> {
+fn tests(options: &Options, scratch: &OsStr, postgres: &Shared) -> Result<()> {
     let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test", "--lib", "--bins", "--tests"] };
     if !has_nextest() {
         println!("cargo-nextest is not installed; `cargo test` does the same, slower.");
     }
     let mut arguments = [runner, &["--workspace"], FAULTS].concat();
-    arguments.extend(filter);
+    if !options.faults && has_nextest() {
+        arguments.extend(["-E", "not (package(warren) & binary(cluster))"]);
+    }
+    arguments.extend(options.filter.as_deref());
     postgres.told(Program::cargo(&arguments).env("TMPDIR", scratch)).run()
 }
 
