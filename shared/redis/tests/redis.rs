@@ -120,19 +120,18 @@ async fn while_it_is_away_a_renewal_fails_soon_and_rates_are_judged_here() {
         passed += usize::from(matches!(limiter.take("k", rate(1, 10)).await, Verdict::Allowed { .. }));
     }
     assert_eq!(passed, 5);
-    let figure: f64 =
-        redis
-            .collectors()
-            .iter()
-            .flat_map(|collector| collector.collect())
-            .map(|family| {
-                if family.name() == "warren_limiter_local_total" {
-                    family.get_metric()[0].get_counter().get_value()
-                } else {
-                    0.0
-                }
-            })
-            .sum();
+    let figure: f64 = redis
+        .collectors()
+        .iter()
+        .flat_map(|collector| collector.collect())
+        .map(|family| {
+            if family.name() == "warren_limiter_local_total" {
+                family.get_metric()[0].get_counter().get_value()
+            } else {
+                0.0
+            }
+        })
+        .sum();
     assert!(figure >= 20.0, "{figure}");
 
     server.resume().unwrap();

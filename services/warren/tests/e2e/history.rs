@@ -48,11 +48,8 @@ pub(crate) async fn of(stage: &Stage, traffic: &Traffic) -> anyhow::Result<Histo
     for event in events.iter().filter(|event| event.kind == "message.undecryptable") {
         println!("undecryptable: {} ({})", event.text("/whatsapp_id"), event.text("/reason"));
     }
-    let entry = |event: &Event| Entry {
-        instance: instance.id.clone(),
-        seq: event.seq.unwrap_or_default(),
-        id: event.id.clone(),
-    };
+    let entry =
+        |event: &Event| Entry { instance: instance.id.clone(), seq: event.seq.unwrap_or_default(), id: event.id.clone() };
     history.log = events.iter().map(entry).collect();
     history.logged = events
         .iter()
