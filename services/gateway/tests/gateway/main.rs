@@ -17,4 +17,5 @@ mod rates;
 mod stream;
 mod stream_limits;
 mod support;
+mod webhooks;
 mod worker;

@@ -129,23 +129,30 @@ impl Gateway {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
+        Self::reaching(options, Policy::default()).await
+    }
+
+    /// A gateway that may call other addresses than the internet's.
+    pub(crate) async fn reaching(options: Options, policy: Policy) -> Self {
         let store = Arc::new(tempfile::tempdir().unwrap());
         let network = Network::Simulator { static_key: [1; 32] };
         let ledger = Sqlite::open(warren_sqlite::Options::new(store.path(), network)).await.unwrap();
         let admin = AdminKey::generate().1;
         let between = (warren_memory::Bus::new(), warren_memory::Limiter::new());
-        Self::over(options, store, ledger, between, Arc::default(), admin).await
+        Self::over(options, policy, store, ledger, between, Arc::default(), admin).await
     }
 
     /// A second gateway over the same store, bus and rates.
     pub(crate) async fn beside(&self, options: Options) -> Self {
         let (ledger, between, clock) =
             (self.ledger.clone(), (self.bus.clone(), self.limiter.clone()), Arc::clone(&self.clock));
-        Self::over(options, Arc::clone(&self.store), ledger, between, clock, self.admin.clone()).await
+        let (policy, store) = (Policy::default(), Arc::clone(&self.store));
+        Self::over(options, policy, store, ledger, between, clock, self.admin.clone()).await
     }
 
     async fn over(
         options: Options,
+        policy: Policy,
         store: Arc<tempfile::TempDir>,
         ledger: Sqlite,
         (bus, limiter): (warren_memory::Bus, warren_memory::Limiter),
@@ -169,7 +176,7 @@ impl Gateway {
             health,
             objects: Arc::new(objects.clone()),
             limits: LIMITS,
-            egress: Guard::new(Policy::default()).unwrap(),
+            egress: Guard::new(policy).unwrap(),
             link_key: LinkKey::new([1; 32]),
         };
         let life = lifecycle.clone();

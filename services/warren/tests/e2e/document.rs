@@ -19,6 +19,10 @@ const SENDER: &str = "628111111111";
 /// The group and the invite that they speak of.
 const GROUP: &str = "120363041234567890@g.us";
 const INVITE: &str = "GhB4pTqZ7mK1dR9sWx2LcV";
+/// The receiver that they speak of, and one that is nowhere; the event.
+const HOOK: &str = "https://hooks.example.com/warren";
+const NOWHERE: &str = "https://127.0.0.1/hook";
+const EVENT: &str = "evt_0192f0c1a2b37d4e8f90a1b2c3d4e57a";
 /// What ends the connection that others need: on an instance of its own.
 const DISTURBING: [&str; 5] =
     ["connectInstance", "disconnectInstance", "restartInstance", "logoutInstance", "deleteInstance"];
@@ -194,6 +198,22 @@ impl Scene {
             let made = self.stage.simulator.request(Method::POST, "/groups", Some(&asked)).await.unwrap();
             meaning.insert(INVITE.to_owned(), made.body["invite_code"].as_str().unwrap().to_owned());
         }
+        if names.contains(&"webhook") {
+            // Nobody works on it: a replay stays under way.
+            let webhook = self.made("/v1/webhooks", &json!({"url": NOWHERE, "enabled": false})).await;
+            if names.contains(&"replay") {
+                let replay = self.made(&format!("/v1/webhooks/{webhook}/replay"), &json!({"from": "begin"})).await;
+                meaning.insert(self.example("ReplayId"), replay);
+            }
+            meaning.insert(self.example("WebhookId"), webhook);
+        }
+        if operation.speaks_of(HOOK) {
+            meaning.insert(HOOK.to_owned(), NOWHERE.to_owned());
+        }
+        if operation.speaks_of(EVENT) {
+            let events = self.stage.api.get("/v1/events?limit=1").await.unwrap();
+            meaning.insert(EVENT.to_owned(), events.body["data"][0]["id"].as_str().unwrap().to_owned());
+        }
         if names.contains(&"tenant") {
             let admin = self.stage.warren.admin().unwrap();
             let made = async |path: &str| {
@@ -205,6 +225,13 @@ impl Scene {
             meaning.insert(self.example("TenantId"), tenant);
         }
         meaning
+    }
+
+    /// The id of something that is made.
+    async fn made(&self, path: &str, body: &Value) -> String {
+        let made = self.stage.api.post(path, body).await.unwrap();
+        assert!(made.status.is_success(), "{}", made.text);
+        made.body["id"].as_str().unwrap().to_owned()
     }
 
     async fn instance(&self, operation: &Operation<'_>) -> String {

@@ -21,7 +21,6 @@ use warren_ports::ledger::AttemptFilter;
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = DeliveryResult)]
 enum Outcome {
     /// It was taken.
     Succeeded,
@@ -35,6 +34,7 @@ enum Outcome {
 #[expect(dead_code, reason = "the schema of what the handler takes out of the query")]
 struct Filters {
     /// Only those that ended so.
+    #[param(inline)]
     status: Option<Outcome>,
     /// How many at most. Default 100.
     #[param(minimum = 1, maximum = 1_000)]
