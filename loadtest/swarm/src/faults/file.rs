@@ -29,7 +29,10 @@ impl Runs {
         let outcomes = match &file {
             Some(path) if path.exists() => {
                 let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-                serde_json::from_str::<Stored>(&text).with_context(|| format!("{} is no file of runs", path.display()))?.runs
+                // As an object: a list would pass for one whose members are all left out.
+                let stored = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text)
+                    .and_then(|object| serde_json::from_value::<Stored>(object.into()));
+                stored.with_context(|| format!("{} is no file of runs", path.display()))?.runs
             }
             _ => Vec::new(),
         };
