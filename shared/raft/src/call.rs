@@ -1,7 +1,10 @@
 //! A call to a coordinator.
 
 use crate::{
-    credential::{CLUSTER_HEADER, Credential, PROTOCOL_HEADER, SENDER_HEADER, SIGNATURE_HEADER, Signed, TARGET_HEADER},
+    credential::{
+        CLUSTER_HEADER, Credential, DIGEST_HEADER, PROTOCOL_HEADER, SENDER_HEADER, SIGNATURE_HEADER, Signed, TARGET_HEADER,
+        digest,
+    },
     wire::{NodeId, PROTOCOL, Refusal},
 };
 use bytes::Bytes;
@@ -126,12 +129,13 @@ impl Caller {
     }
 
     async fn send(&self, method: Method, request: Request<'_>, body: Bytes) -> Result<Incoming, Failure> {
+        let digest = digest(&body);
         let signed = Signed {
             method: method.as_str(),
             path: request.path,
             sender: request.sender,
             target: request.target,
-            body: &body,
+            digest: &digest,
         };
         let signature = self.credential.sign(signed);
         let call = hyper::Request::builder()
@@ -142,6 +146,7 @@ impl Caller {
             .header(CLUSTER_HEADER, self.credential.cluster())
             .header(SENDER_HEADER, request.sender)
             .header(TARGET_HEADER, request.target)
+            .header(DIGEST_HEADER, &digest)
             .header(SIGNATURE_HEADER, signature)
             .body(Full::new(body))
             .map_err(|_| Failure::Unreachable("its address makes no sense".to_owned()))?;

@@ -1,4 +1,4 @@
-//! Who may call: whoever has the secret, belongs to this cluster and speaks this version. Nothing is looked at before.
+//! Who may call: whoever has the secret, belongs to this cluster and speaks this version. No body is read before that is known.
 
 use crate::node::Node;
 use bytes::Bytes;
@@ -7,7 +7,9 @@ use hyper::{HeaderMap, Method, Request, body::Incoming};
 use std::time::Duration;
 use tokio::time::timeout;
 use warren_raft::{
-    credential::{CLUSTER_HEADER, PROTOCOL_HEADER, SENDER_HEADER, SIGNATURE_HEADER, Signed, TARGET_HEADER},
+    credential::{
+        CLUSTER_HEADER, DIGEST_HEADER, PROTOCOL_HEADER, SENDER_HEADER, SIGNATURE_HEADER, Signed, TARGET_HEADER, digest,
+    },
     wire::{Code, LONGEST_CALL, NodeId, PROTOCOL},
 };
 
@@ -31,15 +33,12 @@ pub(super) async fn admit(node: &Node, request: Request<Incoming>) -> Result<Adm
     if number(&head.headers, PROTOCOL_HEADER) != Some(u64::from(PROTOCOL)) {
         return Err(Code::UnknownProtocol);
     }
-    // Whoever has no signature does not get to send megabytes.
     let signature = head.headers.get(SIGNATURE_HEADER).ok_or(Code::WrongSecret)?;
-    let body = timeout(PATIENCE, Limited::new(body, LONGEST).collect()).await.map_err(|_| Code::Malformed)?;
-    let body = body.map_err(|error| if error.is::<LengthLimitError>() { Code::TooLarge } else { Code::Malformed })?;
-    let body = body.to_bytes();
-    let sender = number(&head.headers, SENDER_HEADER).ok_or(Code::Malformed)?;
-    let target = number(&head.headers, TARGET_HEADER).ok_or(Code::Malformed)?;
-    let cluster = head.headers.get(CLUSTER_HEADER).and_then(|value| value.to_str().ok()).ok_or(Code::OtherCluster)?;
-    let signed = Signed { method: head.method.as_str(), path: head.uri.path(), sender, target, body: &body };
+    let sender = number(&head.headers, SENDER_HEADER).ok_or(Code::WrongSecret)?;
+    let target = number(&head.headers, TARGET_HEADER).ok_or(Code::WrongSecret)?;
+    let cluster = text(&head.headers, CLUSTER_HEADER).ok_or(Code::WrongSecret)?;
+    let named = text(&head.headers, DIGEST_HEADER).ok_or(Code::WrongSecret)?;
+    let signed = Signed { method: head.method.as_str(), path: head.uri.path(), sender, target, digest: named };
     if !node.seat.credential.verify(cluster, signed, signature.as_bytes()) {
         return Err(Code::WrongSecret);
     }
@@ -52,9 +51,19 @@ pub(super) async fn admit(node: &Node, request: Request<Incoming>) -> Result<Adm
     if sender != 0 && (sender == node.seat.node || !node.network.peers.contains(sender)) {
         return Err(Code::NotAMember);
     }
+    let body = timeout(PATIENCE, Limited::new(body, LONGEST).collect()).await.map_err(|_| Code::Malformed)?;
+    let body = body.map_err(|error| if error.is::<LengthLimitError>() { Code::TooLarge } else { Code::Malformed })?;
+    let body = body.to_bytes();
+    if digest(&body) != named {
+        return Err(Code::WrongSecret);
+    }
     Ok(Admitted { path: head.uri.path().to_owned(), method: head.method, sender, body })
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.parse().ok()
+    text(headers, name)?.parse().ok()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::{Response, StatusCode, body::Frame};
 use std::{convert::Infallible, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use warren_domain::{Shard, shard::SHARD_HASH};
 use warren_raft::wire::{Attach, Code, Heard, LONGEST_NAME, Leave, Line, Notice, Refusal};
@@ -19,7 +19,13 @@ pub(super) async fn attach(api: &Api, call: &Admitted) -> Result<Response<Body>,
     }
     let views = desk(api)?.ask(|reply| Event::Attach(attach, reply)).await;
     let views = views.map_err(|code| led_by(api, code))?;
-    let lines = Lines { views, sent: None, heartbeat: api.node.options.heartbeat(), stopping: api.stopping.clone() };
+    let lines = Lines {
+        views,
+        sent: None,
+        heartbeat: api.node.options.heartbeat(),
+        next_beat: Instant::now(),
+        stopping: api.stopping.clone(),
+    };
     let lines = futures::stream::unfold(lines, |mut lines| async {
         let line = lines.next().await?;
         Some((Ok::<_, Infallible>(Frame::data(line)), lines))
@@ -65,6 +71,7 @@ struct Lines {
     views: watch::Receiver<Shown>,
     sent: Option<Shown>,
     heartbeat: Duration,
+    next_beat: Instant,
     stopping: CancellationToken,
 }
 
@@ -84,9 +91,10 @@ impl Lines {
             tokio::select! {
                 () = self.stopping.cancelled() => return None,
                 changed = self.views.changed() => changed.ok()?,
-                () = tokio::time::sleep(self.heartbeat) => break Line::Alive,
+                () = tokio::time::sleep_until(self.next_beat) => break Line::Alive,
             }
         };
+        self.next_beat = Instant::now() + self.heartbeat;
         let mut text = serde_json::to_vec(&line).ok()?;
         text.push(b'\n');
         Some(text.into())

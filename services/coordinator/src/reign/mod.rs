@@ -198,6 +198,8 @@ struct Reign<'a> {
     followed: Arc<State>,
     /// Whether everybody sees what is theirs.
     is_shown: bool,
+    /// Whether the last turn assigned nothing because somebody was attaching.
+    has_waited: bool,
     /// When the last turn ended.
     last_turn: Instant,
     /// When the first worker of a cluster without any came.
@@ -229,6 +231,7 @@ impl<'a> Reign<'a> {
             requests: Vec::new(),
             followed: Arc::clone(&node.state.borrow()),
             is_shown: false,
+            has_waited: false,
             last_turn: now,
             settling_since: None,
             reports,

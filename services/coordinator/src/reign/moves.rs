@@ -79,6 +79,14 @@ impl Moves {
         ended
     }
 
+    /// The worker is cut off: perhaps it never heard what was withdrawn, and serves it. If it did hear, it will say that it
+    /// released it.
+    pub(crate) fn cancel(&mut self, worker: &str) -> bool {
+        let before = self.under_way.len();
+        self.under_way.retain(|_, one| *one.worker != *worker);
+        self.under_way.len() < before
+    }
+
     /// What was withdrawn too long ago, as the releases that never came.
     pub(crate) fn overdue(&self, now: Instant) -> Vec<Command> {
         let overdue = self.under_way.iter().filter(|(_, one)| now.saturating_duration_since(one.since) >= FORCED);
@@ -146,3 +154,6 @@ impl Moves {
 fn is_draining(state: &State, worker: &Name) -> bool {
     state.members().get(worker).is_some_and(|member| member.draining)
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,11 @@ impl Retakes {
         troubles.map(|retake| retake.worker.clone()).collect()
     }
 
+    /// Forgets the troubles of those that are gone.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&Name) -> bool) {
+        self.shards.retain(|_, retake| is_there(&retake.worker));
+    }
+
     pub(crate) fn tidy(&mut self, now: Instant) {
         let is_fresh = |retake: &Retake| retake.pending.is_some() || now.saturating_duration_since(retake.last) < FORGOTTEN;
         self.shards.retain(|_, retake| is_fresh(retake));

@@ -29,8 +29,10 @@ impl Reign<'_> {
             tracing::warn!("this coordinator was paused; it judges nobody by what it knew before");
             self.evidence.forget(now);
         }
-        for presence in self.presences.values_mut() {
-            presence.note_end(now);
+        for (worker, presence) in &mut self.presences {
+            if presence.note_end(now) && self.moves.cancel(worker) {
+                self.is_shown = false;
+            }
         }
         let mut draft = Draft::new(Arc::clone(&self.node.state.borrow()));
         let answers = self.settle(&mut draft, now);
@@ -42,7 +44,12 @@ impl Reign<'_> {
                 self.node.figures.moves_forced.inc();
             }
         }
-        self.place(&mut draft, now);
+        // Who attaches now can be given something in the next turn, which follows at once. Twice in a row nobody waits for that.
+        let is_attaching = answers.iter().any(|answer| matches!(answer, Answer::Attached { .. }));
+        self.has_waited = is_attaching && !self.has_waited;
+        if !self.has_waited {
+            self.place(&mut draft, now);
+        }
         let commands = draft.into_commands();
         if !commands.is_empty() {
             commit(self.node, commands).await?;
@@ -80,7 +87,15 @@ impl Reign<'_> {
                 }
             };
             let ended = presence.and_then(|presence| presence.ended_for(now)).map(|ended| ended.as_millis());
-            tracing::warn!(worker = &*worker, reason, ended_ms = ended, "a worker is gone; its shards go elsewhere");
+            match reason {
+                "left" => tracing::info!(worker = &*worker, "a worker left"),
+                _ => tracing::warn!(
+                    worker = &*worker,
+                    reason,
+                    ended_ms = ended,
+                    "a worker is dead; what it had goes elsewhere"
+                ),
+            }
             self.node.figures.deaths.with_label_values(&[reason]).inc();
             draft.add(Command::Remove { worker, incarnation });
         }
@@ -142,6 +157,7 @@ impl Reign<'_> {
                 state.holds().get(&shard).is_some_and(|hold| hold.worker == *worker && hold.epoch == epoch)
             });
             self.presences.retain(|worker, presence| state.member(worker, presence.incarnation).is_some());
+            self.retakes.retain(|worker| state.members().contains_key(worker));
             let moved = self.moves.follow(state, now);
             self.node.figures.moves.inc_by(moved as u64);
             if !state.holds().is_empty() {

@@ -10,7 +10,9 @@ use warren_ports::{
 };
 use warren_raft::{
     Attachment, Caller, ClientOptions, Credential, Failure, RaftPlacement, Request,
-    credential::{CLUSTER_HEADER, PROTOCOL_HEADER, SENDER_HEADER, SIGNATURE_HEADER, Signed, TARGET_HEADER},
+    credential::{
+        CLUSTER_HEADER, DIGEST_HEADER, PROTOCOL_HEADER, SENDER_HEADER, SIGNATURE_HEADER, Signed, TARGET_HEADER, digest,
+    },
     wire::{ATTACH, Attach, Code, LEAVE, LONGEST_CALL, Leave, Line, Notice, REPORT, Refusal, STATUS},
 };
 
@@ -64,12 +66,14 @@ async fn a_call_is_signed_whole_and_in_this_version() {
     let group = Group::start(1).await;
     let url = |path: &str| format!("http://{}{path}", group.address(1));
     let body = serde_json::to_vec(&Leave { worker: "a".into(), incarnation: Incarnation(1) }).unwrap();
-    let signed = Signed { method: "POST", path: LEAVE, sender: 0, target: 1, body: &body };
+    let of_body = digest(&body);
+    let signed = Signed { method: "POST", path: LEAVE, sender: 0, target: 1, digest: &of_body };
     let signature = Credential::new(CLUSTER, SECRET).sign(signed);
     let client = warren_testkit_client();
     let call = |path: &str| {
         let call = client.post(url(path)).header(PROTOCOL_HEADER, "1").header(CLUSTER_HEADER, CLUSTER);
-        call.header(SENDER_HEADER, "0").header(TARGET_HEADER, "1").header(SIGNATURE_HEADER, &signature)
+        let call = call.header(SENDER_HEADER, "0").header(TARGET_HEADER, "1");
+        call.header(DIGEST_HEADER, &of_body).header(SIGNATURE_HEADER, &signature)
     };
     let code = async |call: reqwest::RequestBuilder| {
         let answer = call.send().await.unwrap();
@@ -165,6 +169,33 @@ async fn a_worker_that_is_refused_knows_why() {
         placement.report(Report::Draining).await;
         placement.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_news_hears_the_heartbeat_while_others_have() {
+    use http_body_util::BodyExt as _;
+    let group = Group::start(1).await;
+    let (caller, address) = (Caller::new(Credential::new(CLUSTER, SECRET)), group.address(1));
+    let request = Request { address: &address, path: ATTACH, sender: 0, target: 1 };
+    let idle = Attach { draining: true, ..attach(&group, "idle") };
+    let mut stream = caller.open(request, &idle, SOON).await.unwrap();
+    let news = async {
+        for weight in 2.. {
+            let busy = Attach { weight, draining: true, ..attach(&group, "busy") };
+            drop(caller.open(request, &busy, SOON).await.unwrap());
+        }
+    };
+    let beats = async {
+        for _ in 0..5 {
+            let frame = tokio::time::timeout(Duration::from_secs(3), stream.frame()).await;
+            frame.expect("it is silent").unwrap().unwrap();
+        }
+    };
+    tokio::select! {
+        () = news => {}
+        () = beats => {}
+    }
+    assert!(group.status().await.applied > 20, "there was news");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use warren_raft::{Attachment, wire::Code};
 const TTL: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_worker_is_replaced_within_a_second() {
+async fn a_killed_worker_is_replaced_before_its_lease_runs_out() {
     let group = Group::start(3).await;
     let [a, _b, _c] = ["a", "b", "c"].map(|name| group.worker(name));
     group.balanced(&["a", "b", "c"]).await;
@@ -21,9 +21,8 @@ async fn a_killed_worker_is_replaced_within_a_second() {
     assert!(taken.iter().all(|take| Some(take.epoch) == first), "it was one entry");
     let last = taken.iter().map(|take| take.at - killed).max().unwrap();
     println!("all {} shards were served elsewhere {last:?} after the kill", taken.len());
-    // On a machine that tests share; alone it is 0.7 s.
-    assert!(last < Duration::from_secs(2), "{last:?}");
-    assert_eq!(group.total("deaths_total"), 1.0);
+    // Alone on a machine it is 0.7 s. Whatever else runs: nobody waited for a lease.
+    assert_eq!((group.deaths("stream"), group.total("deaths_total")), (1.0, 1.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,6 +36,7 @@ async fn a_stopped_worker_is_replaced_when_its_lease_has_run_out() {
     let took = stopped.elapsed();
     println!("a stopped worker was replaced after {took:?}");
     assert!(took > TTL - Duration::from_millis(600), "its lease had not run out: {took:?}");
+    assert_eq!(group.deaths("lease"), 1.0);
     // It wakes, finds that it has nothing any more, and is given its share anew.
     a.resume();
     group.serves(&[("a", 32), ("b", 32)]).await;
@@ -72,7 +72,7 @@ async fn a_worker_that_cannot_renew_and_is_heard_lives() {
     a.set_silent(true);
     b.pause();
     group.serves(&[("a", 64)]).await;
-    assert_eq!(group.total("deaths_total"), 1.0);
+    assert_eq!((group.deaths("lease"), group.total("deaths_total")), (1.0, 1.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,7 +126,7 @@ async fn a_new_leader_waits_for_one_lease() {
     let took = killed.elapsed();
     println!("a worker that died with the leader was replaced after {took:?}");
     assert!(took > TTL, "{took:?}");
-    assert!(took < TTL + Duration::from_secs(3), "{took:?}");
+    assert_eq!(group.deaths("lease"), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,11 +136,11 @@ async fn a_worker_that_comes_back_is_another_one() {
     group.serves(&[("a", 32), ("b", 32)]).await;
     let before = old.assigned();
     old.pause();
-    let started = Instant::now();
     let new = group.worker("a");
     until("it has its share", async || new.assigned().len() == 32).await;
-    assert!(started.elapsed() < TTL, "nobody waited for the lease of the one before");
-    assert!(new.assigned().iter().all(|(shard, epoch)| before.get(shard) < Some(epoch)), "under epochs of its own");
+    assert_eq!((group.deaths("replaced"), group.total("deaths_total")), (1.0, 1.0), "nobody waited for its lease");
+    assert!(new.assigned().iter().all(|(shard, epoch)| before.get(shard) < Some(epoch)), "what the other had, anew");
+    assert!(new.assigned().keys().eq(before.keys()), "nothing went elsewhere in between");
     // The one before wakes, and stays out.
     old.resume();
     until("it is told", async || old.attachment() == Attachment::Refused(Code::Superseded)).await;

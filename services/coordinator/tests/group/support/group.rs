@@ -146,7 +146,7 @@ impl Group {
         std::fs::remove_dir_all(self.data_folder(node)).unwrap();
     }
 
-    /// A figure of a node: the sum over its labels.
+    /// A figure of a node, with one set of labels or summed over all.
     pub(crate) fn metric(&self, node: u64, name: &str) -> f64 {
         let running = self.running[Self::slot(node)].as_ref().unwrap();
         let text = running.metrics.render();
@@ -156,6 +156,11 @@ impl Group {
                 .is_some_and(|rest| rest.starts_with([' ', '{']))
         });
         of.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// How many workers are gone for this reason, by the nodes that run.
+    pub(crate) fn deaths(&self, reason: &str) -> f64 {
+        self.total(&format!("deaths_total{{reason=\"{reason}\"}}"))
     }
 
     /// A figure, over all nodes that run.
