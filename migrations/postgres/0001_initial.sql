@@ -120,7 +120,7 @@ CREATE TABLE messages (
     metadata TEXT,
     secret BYTEA,
     upload BYTEA
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
 ALTER SEQUENCE message_orders OWNED BY messages.queue_order;
 -- It is sealed: nothing to compress.
@@ -256,7 +256,8 @@ $$;
 
 CREATE FUNCTION announce_events() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(last_event_position());
+    -- last_event_position(), in place: this runs with every batch.
+    PERFORM pg_advisory_xact_lock_shared(CASE WHEN is_called THEN last_value ELSE 0 END) FROM event_positions;
     RETURN NULL;
 END
 $$;

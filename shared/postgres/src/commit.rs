@@ -6,7 +6,7 @@
 //! applied to it here in their order, and what came out is written. What was read is compared again by the statement that
 //! writes: the few who may change the same rows beside the owner (expiry, deletion) make the batch run again.
 //!
-//! Writes that are rare have a statement of their own, after those of their instance that come before and before those that
+//! Writes that are rare have statements of their own, after those of their instance that come before and before those that
 //! come after ([`rounds`]). Events are appended at the end, all in one statement, in the order of the writes.
 
 mod fence;
@@ -126,8 +126,9 @@ pub(crate) async fn carry_out(
     }
     for round in rounds(&items) {
         common(&mut tx, &round.common).await?;
-        for item in round.rare {
-            let outcome = rare(&mut tx, item).await?;
+        members::receipts(&mut tx, &round.members).await?;
+        for item in round.alone {
+            let outcome = alone(&mut tx, item).await?;
             tx.settle(item, outcome);
         }
     }
@@ -147,60 +148,79 @@ fn carried(writes: &[&Write], outcomes: Vec<Option<Outcome>>) -> Carried {
     Carried { outcomes: outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(forgotten)).collect(), wrote }
 }
 
-/// Writes that can be carried out together, then those that have a statement of their own.
+/// When in its round a write is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Turn {
+    /// With all others of its kind; the kinds touch different rows.
+    #[default]
+    Common,
+    /// With all others of its kind, after the first: it may find its message moved by those.
+    Members,
+    /// In statements of its own.
+    Alone,
+}
+
+impl Turn {
+    const fn of(op: &Op) -> Self {
+        match op {
+            Op::Put(_)
+            | Op::Delete { .. }
+            | Op::SetState { .. }
+            | Op::SetAccount { .. }
+            | Op::SetHealth { .. }
+            | Op::SetRestriction { .. }
+            | Op::Claim { .. }
+            | Op::Fail { .. }
+            | Op::Cancel { .. }
+            | Op::Receipt(_)
+            | Op::Receive(_)
+            | Op::SetUpload { .. }
+            | Op::Append(_)
+            | Op::Barrier => Self::Common,
+            Op::MemberReceipt { .. } => Self::Members,
+            Op::Mark { .. }
+            | Op::DeletePrefix { .. }
+            | Op::DeleteMarkedBefore { .. }
+            | Op::ForgetSession { .. }
+            | Op::Audience { .. }
+            | Op::KeepNumbers { .. }
+            | Op::SettleMedia { .. } => Self::Alone,
+        }
+    }
+}
+
+/// Writes by their turns.
 #[derive(Default)]
 struct Round<'a> {
     common: Vec<Item<'a>>,
-    rare: Vec<Item<'a>>,
+    members: Vec<Item<'a>>,
+    alone: Vec<Item<'a>>,
 }
 
 /// Sorts writes into rounds: those of one instance keep their order, those of different instances have none.
 fn rounds<'a>(items: &[Item<'a>]) -> Vec<Round<'a>> {
     let mut rounds: Vec<Round<'a>> = Vec::new();
-    // In which round an instance is, and whether something rare of it is there already.
-    let mut reached: HashMap<InstanceId, (usize, bool)> = HashMap::new();
+    // In which round an instance is, and how far in it.
+    let mut reached: HashMap<InstanceId, (usize, Turn)> = HashMap::new();
     for item in items {
-        let (number, after_rare) = reached.entry(item.write.instance).or_default();
-        let is_rare = is_rare(&item.write.op);
-        if *after_rare && !is_rare {
+        let (number, last) = reached.entry(item.write.instance).or_default();
+        let turn = Turn::of(&item.write.op);
+        if turn < *last {
             *number += 1;
         }
-        *after_rare = is_rare;
+        *last = turn;
         while rounds.len() <= *number {
             rounds.push(Round::default());
         }
         if let Some(round) = rounds.get_mut(*number) {
-            if is_rare { round.rare.push(*item) } else { round.common.push(*item) }
+            match turn {
+                Turn::Common => round.common.push(*item),
+                Turn::Members => round.members.push(*item),
+                Turn::Alone => round.alone.push(*item),
+            }
         }
     }
     rounds
-}
-
-const fn is_rare(op: &Op) -> bool {
-    match op {
-        Op::Mark { .. }
-        | Op::DeletePrefix { .. }
-        | Op::DeleteMarkedBefore { .. }
-        | Op::ForgetSession { .. }
-        | Op::Audience { .. }
-        | Op::MemberReceipt { .. }
-        | Op::KeepNumbers { .. }
-        | Op::SettleMedia { .. } => true,
-        Op::Put(_)
-        | Op::Delete { .. }
-        | Op::SetState { .. }
-        | Op::SetAccount { .. }
-        | Op::SetHealth { .. }
-        | Op::SetRestriction { .. }
-        | Op::Claim { .. }
-        | Op::Fail { .. }
-        | Op::Cancel { .. }
-        | Op::Receipt(_)
-        | Op::Receive(_)
-        | Op::SetUpload { .. }
-        | Op::Append(_)
-        | Op::Barrier => false,
-    }
 }
 
 /// Each kind for all instances at once; no two kinds touch the same rows.
@@ -223,17 +243,16 @@ async fn common(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<()> {
     Ok(())
 }
 
-async fn rare(tx: &mut Tx<'_>, item: Item<'_>) -> Result<Outcome> {
+async fn alone(tx: &mut Tx<'_>, item: Item<'_>) -> Result<Outcome> {
     match &item.write.op {
         Op::Mark { kind, keys, mark } => session::mark(tx, item, *kind, keys, *mark).await,
         Op::DeletePrefix { kind, prefix } => session::delete_prefix(tx, item, *kind, prefix).await,
         Op::DeleteMarkedBefore { kind, before } => session::delete_marked_before(tx, item, *kind, *before).await,
         Op::ForgetSession { fail_open } => session::forget(tx, item, *fail_open).await,
         Op::Audience { message, members } => members::audience(tx, item, *message, members).await,
-        Op::MemberReceipt { target, member } => members::receipt(tx, item, target, member).await,
         Op::KeepNumbers { checks, at } => number::keep(tx, item, checks, *at).await,
         Op::SettleMedia { media, outcome, event } => media::settle(tx, item, *media, outcome, event.as_ref()).await,
-        _ => Ok(Outcome::Refused(Error::internal("a common write was taken for a rare one"))),
+        _ => Ok(Outcome::Refused(Error::internal("a write was carried out in another's turn"))),
     }
 }
 
@@ -273,7 +292,9 @@ pub(crate) fn bytes(op: &Op) -> usize {
 #[expect(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
-    use warren_domain::{Epoch, Fence, Shard, TenantId};
+    use warren_domain::group::Member;
+    use warren_domain::{Epoch, Fence, MessageStatus, Shard, TenantId};
+    use warren_ports::ledger::ReceiptTarget;
 
     fn write(instance: InstanceId, op: Op) -> Write {
         Write { fence: Fence { shard: Shard(0), epoch: Epoch(1) }, tenant: TenantId::from_bytes([0; 16]), instance, op }
@@ -286,21 +307,29 @@ mod tests {
     #[test]
     fn only_the_writes_of_one_instance_have_an_order() {
         let (one, other) = (InstanceId::generate(), InstanceId::generate());
-        let rare = || Op::DeleteMarkedBefore { kind: RecordKind::TcToken, before: 1 };
+        let alone = || Op::DeleteMarkedBefore { kind: RecordKind::TcToken, before: 1 };
+        let receipt = || {
+            let target = ReceiptTarget { whatsapp_ids: Vec::new(), status: MessageStatus::Read, at: Timestamp::default() };
+            Op::MemberReceipt { target, member: Member::default() }
+        };
         let writes = [
             write(one, Op::Barrier),
-            write(one, rare()),
-            write(one, rare()),
+            write(one, receipt()),
+            write(one, alone()),
+            write(one, alone()),
             write(other, Op::Barrier),
+            write(one, receipt()),
+            write(other, alone()),
+            write(one, alone()),
             write(one, Op::Barrier),
-            write(other, rare()),
-            write(one, Op::Barrier),
-            write(one, rare()),
         ];
         let items: Vec<_> = writes.iter().enumerate().map(|(place, write)| Item { place, write }).collect();
         let rounds = rounds(&items);
-        assert_eq!(rounds.len(), 2);
-        assert_eq!((places(&rounds[0].common), places(&rounds[0].rare)), (vec![0, 3], vec![1, 2, 5]));
-        assert_eq!((places(&rounds[1].common), places(&rounds[1].rare)), (vec![4, 6], vec![7]));
+        let turns: Vec<_> =
+            rounds.iter().map(|round| [&round.common, &round.members, &round.alone].map(|items| places(items))).collect();
+        assert_eq!(turns[0], [vec![0, 4], vec![1], vec![2, 3, 6]]);
+        assert_eq!(turns[1], [vec![], vec![5], vec![7]]);
+        assert_eq!(turns[2], [vec![8], vec![], vec![]]);
+        assert_eq!(turns.len(), 3);
     }
 }

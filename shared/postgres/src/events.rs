@@ -24,9 +24,11 @@
 //!
 //! Persisted: the events, and the last position that retention removed.
 
+mod head;
 mod partitions;
 mod retention;
 
+pub(crate) use head::Heads;
 pub(crate) use partitions::{extend, reach};
 pub(crate) use retention::{expire, oldest_stored_at};
 
@@ -35,8 +37,8 @@ use crate::rows::{Id, from_json, id, time, uuids};
 use crate::{Postgres, meta};
 use async_trait::async_trait;
 use futures::TryStreamExt;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Row};
 use warren_domain::{Event, EventId, EventType, Result, TenantId};
 use warren_ports::ledger::{EventFilter, Events, LogBounds, Page};
 
@@ -55,7 +57,7 @@ impl Events for Postgres {
 
     async fn log_bounds(&self) -> Result<LogBounds> {
         self.reading(|| async {
-            let head = head(self.pool()).await?;
+            let head = self.heads().head(self.pool()).await?;
             let oldest = meta::number(self.pool(), REMOVED_TO).await?;
             // Both only grow, and the head was read first.
             Ok(LogBounds { log: self.log(), oldest, head: head.max(oldest) })
@@ -76,15 +78,9 @@ impl Events for Postgres {
     }
 }
 
-/// The last position that can no longer be overtaken by an earlier one.
-async fn head(conn: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT log_head()").fetch_one(conn).await
-}
-
 async fn page(store: &Postgres, tenant: TenantId, filter: &EventFilter, after: i64, limit: u32) -> Result<Page, Stop> {
-    let mut conn = store.pool().acquire().await?;
     // A statement of its own, before the rows: what it says is visible to the next.
-    let head = head(&mut *conn).await?;
+    let head = store.heads().head(store.pool()).await?;
     let mut page = Page { events: Vec::new(), next: after, more: false };
     if head <= after {
         return Ok(page);
@@ -105,7 +101,7 @@ async fn page(store: &Postgres, tenant: TenantId, filter: &EventFilter, after: i
     .bind(i64::from(stretch))
     .bind(uuids(&filter.instances))
     .bind(types)
-    .fetch(&mut *conn);
+    .fetch(store.pool());
     let (mut looked_at, mut bytes) = (0, 0);
     while let Some(row) = rows.try_next().await? {
         if page.events.len() >= limit as usize || bytes >= PAGE_BYTES {

@@ -1,6 +1,7 @@
 //! Opening the store: the server, its schema, its identity, its connections.
 
 use crate::accept::Acceptor;
+use crate::events::Heads;
 use crate::lanes::{Lanes, Setup};
 use crate::{meta, migrations};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -140,6 +141,7 @@ struct Inner {
     lanes: Lanes,
     control: PgPool,
     edge: PgPool,
+    heads: Heads,
     log: u64,
     shards: ShardCount,
     /// How a connection is made whose work takes as long as it takes.
@@ -177,6 +179,7 @@ impl Postgres {
             lanes: Lanes::start(options.lanes, &setup),
             control: pool(CONTROL, with_limits(&connect, &CONTROL_LIMITS)),
             edge: pool(options.pool, with_limits(&connect, &EDGE_LIMITS)),
+            heads: Heads::default(),
             log,
             shards: options.shard_count,
             unlimited: connect,
@@ -219,6 +222,11 @@ impl Postgres {
     /// Now, by the store's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// See [`Heads`].
+    pub(crate) fn heads(&self) -> &Heads {
+        &self.inner.heads
     }
 
     pub(crate) fn log(&self) -> u64 {

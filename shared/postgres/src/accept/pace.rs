@@ -1,25 +1,30 @@
-//! When a batch waits for company: a commit costs the same for one call as for six, and on a busy machine that cost is what
+//! When a batch waits for company: a commit costs the same for one call as for six, and under many calls that cost is what
 //! makes everybody wait.
 //!
-//! A call that comes alone is never held up. Company is waited for only while calls come fast enough to make it likely, and
-//! while the last wait was worth it: callers that each wait for their answer before they ask again do not come faster because
-//! they are waited for.
+//! While few calls come, none is held up: a batch begins with whatever is there. Company is waited for only while so many come
+//! that it is sure to come soon, and while it did: callers that each wait for their answer before they ask again do not come
+//! faster because they are waited for.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// So many calls within a second are many.
+const MANY: usize = 430;
+const SECOND: Duration = Duration::from_secs(1);
 /// Calls with which a batch begins at once.
 pub(super) const COMPANY: usize = 6;
-/// How long company is waited for.
+/// How long company is waited for: at the least of many, five calls come in this time.
 const PATIENCE: Duration = Duration::from_millis(12);
-/// How long nobody is waited for after a wait in vain: at first, and after many.
-const REST: Duration = Duration::from_millis(20);
+/// Calls that were worth the wait.
+const WORTH: usize = 4;
+/// How long nobody is waited for after a wait in vain: after one, and after many in a row.
+const REST: Duration = Duration::from_millis(2);
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// What is remembered of calls and waits.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// When the last few calls came.
+    /// When the last calls came, as many as are many.
     came: VecDeque<Instant>,
     rests_until: Option<Instant>,
     rest: Duration,
@@ -27,12 +32,12 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { came: VecDeque::with_capacity(COMPANY), rests_until: None, rest: REST }
+        Self { came: VecDeque::with_capacity(MANY), rests_until: None, rest: REST }
     }
 
     /// A call came.
     pub(super) fn came(&mut self, at: Instant) {
-        if self.came.len() == COMPANY {
+        if self.came.len() == MANY {
             self.came.pop_front();
         }
         self.came.push_back(at);
@@ -40,15 +45,15 @@ impl Pace {
 
     /// Until when a batch of so many calls waits for more, if it waits.
     pub(super) fn wait(&self, calls: usize, now: Instant) -> Option<Instant> {
-        let comes_fast = self.came.len() == COMPANY
-            && self.came.front().is_some_and(|first| now.saturating_duration_since(*first) <= PATIENCE);
+        let first = self.came.front().filter(|_| self.came.len() == MANY);
+        let are_many = first.is_some_and(|first| now.saturating_duration_since(*first) <= SECOND);
         let rests = self.rests_until.is_some_and(|until| now < until);
-        (calls < COMPANY && comes_fast && !rests).then(|| now + PATIENCE)
+        (calls < COMPANY && are_many && !rests).then(|| now + PATIENCE)
     }
 
     /// A wait ended with so many calls.
     pub(super) fn waited(&mut self, calls: usize, now: Instant) {
-        if calls >= COMPANY {
+        if calls >= WORTH {
             (self.rest, self.rests_until) = (REST, None);
         } else {
             self.rests_until = Some(now + self.rest);
@@ -61,46 +66,51 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn busy(now: Instant) -> Pace {
-        let mut pace = Pace::new();
-        for _ in 0..COMPANY {
+    /// Calls that come at a rate for two seconds; when the last one came.
+    fn at_a_rate(pace: &mut Pace, began: Instant, each: Duration) -> Instant {
+        let mut now = began;
+        while now < began + 2 * SECOND {
+            now += each;
             pace.came(now);
         }
-        pace
+        now
     }
 
     #[test]
-    fn a_call_that_comes_alone_is_not_held_up() {
-        let now = Instant::now();
+    fn few_calls_are_not_held_up() {
         let mut pace = Pace::new();
-        for call in 0..20_u32 {
-            let at = now + Duration::from_millis(5) * call;
-            pace.came(at);
-            assert_eq!(pace.wait(1, at), None);
-        }
+        let now = at_a_rate(&mut pace, Instant::now(), Duration::from_micros(2_600));
+        assert_eq!(pace.wait(1, now), None);
     }
 
     #[test]
-    fn company_is_waited_for_while_it_comes() {
-        let now = Instant::now();
-        let mut pace = busy(now);
+    fn company_is_waited_for_while_many_come() {
+        let mut pace = Pace::new();
+        let now = at_a_rate(&mut pace, Instant::now(), Duration::from_millis(2));
         assert_eq!(pace.wait(1, now), Some(now + PATIENCE));
         assert_eq!(pace.wait(COMPANY, now), None);
-        pace.waited(COMPANY, now);
+        pace.waited(WORTH, now);
         assert_eq!(pace.wait(1, now), Some(now + PATIENCE));
+        assert_eq!(pace.wait(1, now + SECOND), None);
     }
 
     #[test]
-    fn a_wait_in_vain_is_not_repeated_soon() {
-        let now = Instant::now();
-        let mut pace = busy(now);
-        pace.waited(COMPANY - 1, now);
-        assert_eq!(pace.wait(1, now + Duration::from_millis(5)), None);
-        let later = now + REST;
-        let mut pace = Pace { came: busy(later).came, ..pace };
-        assert!(pace.wait(1, later).is_some());
-        pace.waited(1, later);
-        assert_eq!(pace.wait(1, later + REST), None);
-        assert_eq!(pace.rest, 4 * REST);
+    fn waits_in_vain_become_rare() {
+        let mut pace = Pace::new();
+        let mut now = Instant::now();
+        let (mut waits, began) = (0, now);
+        // One caller who waits for his answer before he asks again.
+        while now < began + 10 * SECOND {
+            pace.came(now);
+            if let Some(until) = pace.wait(1, now) {
+                waits += 1;
+                now = until;
+                pace.waited(1, now);
+            }
+            now += Duration::from_millis(1);
+        }
+        assert!((5..30).contains(&waits), "{waits}");
+        pace.waited(WORTH, now);
+        assert_eq!(pace.rest, REST);
     }
 }

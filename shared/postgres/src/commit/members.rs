@@ -1,13 +1,16 @@
 //! Messages to groups: who they go to, and how far the weakest of those is.
 
+mod listed;
+
 use super::message::{Messages, climb};
 use super::{Item, Result, Tx, changed};
 use crate::rows::Id;
-use sqlx::{PgConnection, Row};
+use listed::Listed;
+use sqlx::Row;
 use std::collections::HashSet;
 use warren_domain::group::Member;
-use warren_domain::{MessageId, MessageStatus, Recipient, Timestamp};
-use warren_ports::ledger::{Outcome, ReceiptTarget};
+use warren_domain::{MessageId, MessageStatus, Recipient};
+use warren_ports::ledger::{Op, Outcome, ReceiptTarget};
 
 pub(super) async fn audience(tx: &mut Tx<'_>, item: Item<'_>, message: MessageId, members: &[Member]) -> Result<Outcome> {
     let open = sqlx::query(
@@ -46,78 +49,56 @@ pub(super) async fn audience(tx: &mut Tx<'_>, item: Item<'_>, message: MessageId
     Ok(Outcome::Done)
 }
 
-pub(super) async fn receipt(tx: &mut Tx<'_>, item: Item<'_>, target: &ReceiptTarget, member: &Member) -> Result<Outcome> {
-    let instance = item.write.instance;
-    let names: HashSet<_> = target.whatsapp_ids.iter().map(|name| (instance, name.as_str())).collect();
+/// What members of groups did: noted with each, and the messages are raised as far as the weakest of their audiences are.
+pub(super) async fn receipts(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let mut names = HashSet::new();
+    for (item, target, _) in told(items) {
+        names.extend(target.whatsapp_ids.iter().map(|name| (item.write.instance, name.as_str())));
+    }
     let mut messages = Messages::load(&mut *tx.conn, HashSet::new(), names).await?;
-    let mut any = false;
-    for name in &target.whatsapp_ids {
-        for place in messages.named(instance, name) {
-            let Some(message) = messages.at(place) else { continue };
-            if !Recipient::is_group(&message.chat) {
-                continue;
-            }
-            let is_news = note(&mut *tx.conn, message.order, member, target.status, target.at).await?;
-            let status = if is_news { weakest(&mut *tx.conn, message.order).await? } else { MessageStatus::Sent };
-            any |= is_news | climb(tx, item, message, status, target.at)?;
+    let mut asked = Vec::new();
+    for (item, target, member) in told(items) {
+        // What only proves that the server has it is no member's.
+        if target.status.rank() >= MessageStatus::Delivered.rank() {
+            let of_groups = groups(&mut messages, item, target);
+            asked.extend(of_groups.into_iter().map(|(_, order)| (order, member)));
         }
     }
-    messages.store(&mut *tx.conn).await?;
-    Ok(changed(u64::from(any)))
-}
-
-/// Notes what a member did with a message; whether that is news. What came later passed what comes before it.
-///
-/// A member is found by the name that the audience has, or else by any other: a group may have changed from numbers to hidden
-/// addresses meanwhile.
-async fn note(
-    conn: &mut PgConnection,
-    order: i64,
-    member: &Member,
-    status: MessageStatus,
-    at: Timestamp,
-) -> sqlx::Result<bool> {
-    if status.rank() < MessageStatus::Delivered.rank() {
-        return Ok(false);
+    let mut listed = Listed::load(&mut *tx.conn, &asked).await?;
+    for (item, target, member) in told(items) {
+        let mut any = false;
+        for (place, order) in groups(&mut messages, item, target) {
+            let is_news = listed.note(order, member, target.status, target.at);
+            let status = if is_news { listed.weakest(order) } else { MessageStatus::Sent };
+            if let Some(message) = messages.at(place) {
+                any |= is_news | climb(tx, item, message, status, target.at)?;
+            }
+        }
+        tx.settle(item, changed(u64::from(any)));
     }
-    let reached = |step: MessageStatus| (step.rank() <= status.rank()).then_some(at.as_millis());
-    let done = sqlx::query(
-        "UPDATE message_members SET delivered_at = coalesce(delivered_at, $5), read_at = coalesce(read_at, $6),
-                played_at = coalesce(played_at, $7)
-         WHERE queue_order = $1
-               AND jid = coalesce(
-                   (SELECT jid FROM message_members WHERE queue_order = $1 AND jid = $2),
-                   (SELECT jid FROM message_members
-                    WHERE queue_order = $1 AND (jid IN ($3, $4) OR pn IN ($2, $3) OR lid IN ($2, $4)) LIMIT 1))
-               AND (delivered_at IS NULL OR (read_at IS NULL AND $6 IS NOT NULL) OR (played_at IS NULL AND $7 IS NOT NULL))",
-    )
-    .bind(order)
-    .bind(member.jid.as_str())
-    .bind(member.pn.as_deref())
-    .bind(member.lid.as_deref())
-    .bind(reached(MessageStatus::Delivered))
-    .bind(reached(MessageStatus::Read))
-    .bind(reached(MessageStatus::Played))
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() > 0)
+    listed.store(&mut *tx.conn).await?;
+    messages.store(&mut *tx.conn).await
 }
 
-/// How far the weakest of a message's audience is.
-async fn weakest(conn: &mut PgConnection, order: i64) -> sqlx::Result<MessageStatus> {
-    // Each looks no further than to the first who is behind.
-    let lacking: (bool, bool, bool) = sqlx::query_as(
-        "SELECT EXISTS (SELECT 1 FROM message_members WHERE queue_order = $1 AND delivered_at IS NULL),
-                EXISTS (SELECT 1 FROM message_members WHERE queue_order = $1 AND read_at IS NULL),
-                EXISTS (SELECT 1 FROM message_members WHERE queue_order = $1 AND played_at IS NULL)",
-    )
-    .bind(order)
-    .fetch_one(conn)
-    .await?;
-    Ok(match lacking {
-        (true, _, _) => MessageStatus::Sent,
-        (false, true, _) => MessageStatus::Delivered,
-        (false, false, true) => MessageStatus::Read,
-        (false, false, false) => MessageStatus::Played,
+/// The receipts among writes.
+fn told<'a>(items: &[Item<'a>]) -> impl Iterator<Item = (Item<'a>, &'a ReceiptTarget, &'a Member)> {
+    items.iter().filter_map(|item| match &item.write.op {
+        Op::MemberReceipt { target, member } => Some((*item, target, member)),
+        _ => None,
     })
+}
+
+/// The messages to groups that a receipt names: where they were read to, and their places in the queue.
+fn groups(messages: &mut Messages, item: Item<'_>, target: &ReceiptTarget) -> Vec<(usize, i64)> {
+    let mut found = Vec::new();
+    for name in &target.whatsapp_ids {
+        for place in messages.named(item.write.instance, name) {
+            let group = messages.at(place).filter(|message| Recipient::is_group(&message.chat));
+            found.extend(group.map(|message| (place, message.order)));
+        }
+    }
+    found
 }

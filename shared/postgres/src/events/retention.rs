@@ -26,7 +26,7 @@ pub(crate) async fn expire(store: &Postgres, now: Timestamp, kept: Duration, lim
             let mut conn = store.pool().acquire().await?;
             partitions::extend(&mut conn, store.now()).await?;
             let known = partitions::all(&mut conn).await?;
-            let head = super::head(&mut *conn).await?;
+            let head = super::head::look(&mut *conn).await?;
             let next_opened_at = known.get(1).and_then(|next| next.opened_at);
             match (known.first(), next_opened_at) {
                 (Some(oldest), Some(closed_at)) if oldest.upper <= head => {

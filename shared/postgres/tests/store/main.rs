@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod batches;
 mod faults;
 mod horizon;
 mod lanes;
