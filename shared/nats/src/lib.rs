@@ -11,7 +11,8 @@
 //! Whoever can speak to the NATS server is not believed for that: every frame is authenticated with the cluster's secret, bound
 //! to its subjects, and good for a minute at most. A request is carried out once, however often it is repeated.
 //!
-//! Requests judge times by the clocks of two machines, which must agree within seconds, as any time service keeps them.
+//! The deadline of a request is judged by the clocks of two machines: they must agree to well within a second, as any time
+//! service keeps them. Where they do not, requests time out and are counted as `stale`.
 
 mod bus;
 mod connect;

@@ -66,11 +66,13 @@ impl Pending {
 }
 
 impl Slot {
-    /// An answer is not replaced: two servers may hear one request, and only one takes it.
+    /// What is known for certain is not replaced by less: two servers may hear one request and only one takes it, and an
+    /// outage changes nothing about what was refused before.
     fn tell(&self, what: Heard) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*heard, Some(Heard::Reply(_))) {
-            *heard = Some(what);
+        match (&*heard, &what) {
+            (Some(Heard::Reply(_)), _) | (Some(Heard::NotTaken), Heard::Away) => {}
+            _ => *heard = Some(what),
         }
         drop(heard);
         self.changed.notify_one();
@@ -127,6 +129,7 @@ mod tests {
         let pending = Arc::new(Pending::default());
         let waiting = pending.open().unwrap();
         pending.tell(waiting.id(), Heard::NotTaken);
+        pending.away();
         assert_eq!(waiting.heard().await, Heard::NotTaken);
         pending.tell(waiting.id(), Heard::Reply(Reply::Accepted));
         pending.away();

@@ -5,4 +5,5 @@
 mod common;
 mod contract;
 mod outage;
+mod tls;
 mod trust;

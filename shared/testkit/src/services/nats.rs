@@ -28,15 +28,23 @@ impl Nats {
     /// # Errors
     /// There is no `nats-server`, or it does not greet.
     pub async fn start() -> Result<Self> {
+        Self::start_with("").await
+    }
+
+    /// One with further lines in its configuration, such as `tls { .. }`.
+    ///
+    /// # Errors
+    /// There is no `nats-server`, it does not understand them, or it does not greet.
+    pub async fn start_with(settings: &str) -> Result<Self> {
         let program = binary::required("nats-server", "nats-server")?;
         let (port, folder, password) = (Port::take()?, folder("nats")?, password());
-        let settings = folder.path().join("nats.conf");
+        let file = folder.path().join("nats.conf");
         let text = format!(
-            "listen: \"{}\"\nauthorization {{ user: {USER}, password: \"{password}\" }}\nmax_payload: 1MB\n",
+            "listen: \"{}\"\nauthorization {{ user: {USER}, password: \"{password}\" }}\nmax_payload: 1MB\n{settings}\n",
             port.address()
         );
-        std::fs::write(&settings, text).context("writing nats.conf")?;
-        let arguments = vec!["-c".into(), settings.into()];
+        std::fs::write(&file, text).context("writing nats.conf")?;
+        let arguments = vec!["-c".into(), file.into()];
         let launch = Launch { program, arguments, user: None, end: Signal::TERM };
         let server = Server::start(launch, port, folder).await?;
         let mut nats = Self { server, password };
