@@ -108,10 +108,12 @@ impl Courier {
     }
 
     fn delivered(&mut self, ended: &Ended) -> Settled {
+        let now = self.shared.now();
         let standing = &mut self.gathered.standing;
-        standing.delivered_at = Some(self.shared.now());
+        standing.delivered_at = Some(now);
         standing.failing_since = None;
-        standing.paused_until = None;
+        // What was under way when another one was told to wait says nothing about that.
+        standing.paused_until = standing.paused_until.filter(|until| *until > now);
         if self.circuit.succeeded() {
             // It answers again: everything that waits is tried at once.
             self.flows.iter_mut().for_each(|running| running.flow.wake_all());
