@@ -106,6 +106,8 @@ pub struct Logged {
     pub instance: String,
     /// Its id at WhatsApp.
     pub whatsapp_id: String,
+    /// Whether it was lost in a crash, and told by the account's own phone later: out of its order.
+    pub recovered: bool,
 }
 
 /// What the Signal sessions went through.

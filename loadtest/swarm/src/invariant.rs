@@ -117,7 +117,7 @@ pub(crate) mod tests {
         };
         let emitted =
             |id: &&str| Emitted { instance: "i".into(), author: "p".into(), whatsapp_id: (*id).into(), acked: true };
-        let logged = |id: &&str| Logged { instance: "i".into(), whatsapp_id: (*id).into() };
+        let logged = |id: &&str| Logged { instance: "i".into(), whatsapp_id: (*id).into(), recovered: false };
         let log = [1, 2, 3, 4, 5].map(|seq| Entry { instance: "i".into(), seq, id: format!("evt_{seq}") });
         let reader = |name: &str, from: usize| Reader {
             name: name.into(),

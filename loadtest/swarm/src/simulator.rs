@@ -167,8 +167,10 @@ impl Simulator {
             phone: String,
         }
         let answer = self.client.post(format!("{}/admin/mock-phone/scan-qr", self.url)).body(code.to_owned()).send().await?;
-        ensure!(answer.status().is_success(), "the scan was answered with {}", answer.status());
-        Ok(answer.json::<Scanned>().await?.phone)
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "the scan was answered with {status}: {text}");
+        Ok(serde_json::from_str::<Scanned>(&text)?.phone)
     }
 
     /// Makes people.

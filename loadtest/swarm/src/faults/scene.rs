@@ -89,7 +89,8 @@ impl Scene {
         }
         let cluster = Cluster::start(options).await?;
         let place = Place::of_cluster(&cluster, simulator.url())?;
-        let fleet = Arc::new(Fleet::pair(&place, scale.instances, scale.people).await?);
+        let paired = Fleet::pair(&place, scale.instances, scale.people).await;
+        let fleet = Arc::new(paired.with_context(|| cluster.last_lines(8))?);
         let webhook = subscribe(&place, &receiver).await?;
         let mut scene = Self {
             witness: Witness::new(&place, &fleet)?,

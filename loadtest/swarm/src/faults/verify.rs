@@ -129,6 +129,8 @@ impl Trial<'_> {
         outcome.undecryptable = sessions.undecryptable_inbound + sessions.undecryptable_outbound + sessions.retry_receipts;
         outcome.replaced = history.ownership.replaced;
         let failed = history.sends.iter().filter(|send| send.end == End::Failed).count();
+        let recovered = history.logged.iter().filter(|logged| logged.recovered).count();
+        outcome.measured.insert("told_by_the_own_phone".to_owned(), recovered as f64);
         outcome.measured.insert("sends_reported_failed".to_owned(), failed as f64);
         let worker = history.memory.iter().find(|memory| memory.kind == "worker");
         outcome.worst_worker_memory = worker.map_or(0, |memory| memory.worst);

@@ -34,11 +34,9 @@ async fn paused(trial: &mut Trial<'_>) -> Result<()> {
     // Its connections stay open until the next owner's logins end them, and it may kick once when it wakes.
     trial.may_replace(2 * hit);
     trial.strike(hit).await?;
-    let name = {
-        let node = trial.cluster().workers.get(worker).context("no such worker")?;
-        node.pause()?;
-        node.name().to_owned()
-    };
+    let node = trial.scene.cluster.workers.get(worker).context("no such worker")?;
+    let (name, owned) = (node.name().to_owned(), node.metric("warren_shards_owned").await?);
+    node.pause()?;
     trial.without(&name);
     trial.scene.others_own(worker).await?;
     trial.measure("taken_over_s", super::seconds_since(trial.struck()?));
@@ -46,7 +44,7 @@ async fn paused(trial: &mut Trial<'_>) -> Result<()> {
     sleep(Duration::from_secs_f64(longer)).await;
     let woke = Instant::now();
     trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
-    dropped(trial, worker, woke).await?;
+    dropped(trial, worker, owned, woke).await?;
     trial.look_again();
     let quarantined = trial.scene.in_state("quarantined").await?;
     if quarantined > 0 {
@@ -55,12 +53,12 @@ async fn paused(trial: &mut Trial<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Waits until it knows that the shards are not its own any more.
-async fn dropped(trial: &mut Trial<'_>, worker: usize, woke: Instant) -> Result<()> {
+/// Waits until it knows that the shards are not its own any more. It is given others at once, so it is never without any.
+async fn dropped(trial: &mut Trial<'_>, worker: usize, owned: f64, woke: Instant) -> Result<()> {
     let patience = trial.scene.scale.patience;
     let node = trial.cluster().workers.get(worker).context("no such worker")?;
     let told = eventually("it drops its shards", patience, async || {
-        Ok((node.metric("warren_shards_owned").await? < 0.5).then(Instant::now))
+        Ok((node.metric("warren_shards_owned").await? < owned / 2.0).then(Instant::now))
     });
     let took = told.await?.saturating_duration_since(woke).as_secs_f64();
     trial.measure("dropped_after_s", took);

@@ -3,19 +3,18 @@
 use super::client::{Call, Client, Outcome};
 use crate::place::Place;
 use crate::simulator::Habits;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
-use warren_testkit::Person;
+use warren_testkit::{Person, eventually};
 
 /// Pairings under way at once.
 const AT_ONCE: usize = 32;
-/// How long one may take.
-const DEADLINE: Duration = Duration::from_secs(180);
+/// How long each half of one may take.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// How long one call of it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -61,10 +60,7 @@ impl Fleet {
         let started = Instant::now();
         let pairing = (0..instances).map(|number| {
             let client = client.clone();
-            async move {
-                let paired = timeout(DEADLINE, pair(place, &client, number)).await;
-                paired.with_context(|| format!("instance {number} did not come online in {DEADLINE:?}"))?
-            }
+            async move { pair(place, &client, number).await.with_context(|| format!("pairing instance {number}")) }
         });
         let members: Vec<_> = futures::stream::iter(pairing).buffered(AT_ONCE).try_collect().await?;
         let paired = started.elapsed();
@@ -105,22 +101,28 @@ async fn pair(place: &Place, client: &Client, number: usize) -> Result<Member> {
     let path = format!("/v1/instances/{id}/pairing");
     done(client, &call(Method::POST, path.clone(), Some(json!({"method": "qr"})))).await?;
     let look = call(Method::GET, path, None);
-    let code = loop {
+    let mut refused = Vec::new();
+    let phone = eventually("a phone that scanned the code", DEADLINE, async || {
         let pairing = done(client, &look).await?;
-        if let Some(code) = pairing.get("qr").and_then(Value::as_str) {
-            break code.to_owned();
+        let code = pairing.get("qr").and_then(Value::as_str);
+        let code = code.with_context(|| format!("no code: {pairing}; scans before: {refused:?}"))?;
+        // A code that was replaced by the next one just now leads nowhere.
+        let scanned = place.simulator.scan(code).await;
+        if let Err(error) = &scanned {
+            refused.push(error.to_string());
         }
-        sleep(Duration::from_millis(50)).await;
-    };
-    let phone = place.simulator.scan(&code).await?;
+        Ok(scanned.ok())
+    })
+    .await?;
     let look = call(Method::GET, format!("/v1/instances/{id}"), None);
-    loop {
+    eventually("it to be online", DEADLINE, async || {
         let instance = done(client, &look).await?;
-        if instance.get("state").is_some_and(|state| state == "online") {
-            return Ok(Member { id, phone });
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
+        let state = instance.get("state").and_then(Value::as_str).unwrap_or_default();
+        ensure!(state == "online", "it is {state}, {}", instance.get("reason").unwrap_or(&Value::Null));
+        Ok(Some(()))
+    })
+    .await?;
+    Ok(Member { id, phone })
 }
 
 async fn done(client: &Client, call: &Call) -> Result<Value> {

@@ -1,6 +1,6 @@
 //! The event log, read by the API, page after page.
 
-use crate::history::Entry;
+use crate::history::{Entry, Logged};
 use crate::load::{Call, Client, Outcome};
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
@@ -30,8 +30,8 @@ pub(super) struct Log {
     cursor: String,
     /// Every event, in the order of the log.
     pub(super) entries: Vec<Entry>,
-    /// Received messages: of which instance, and their ids at WhatsApp; in the order of the log.
-    pub(super) received: Vec<(String, String)>,
+    /// Received messages, in the order of the log.
+    pub(super) received: Vec<Logged>,
     /// The ids at WhatsApp of received messages.
     known: HashSet<String>,
     /// Messages that could not be read.
@@ -92,7 +92,8 @@ impl Log {
             "message.received" => {
                 let id = event.text("/whatsapp_id").to_owned();
                 self.known.insert(id.clone());
-                self.received.push((event.instance_id.clone(), id));
+                let recovered = event.data.get("recovered").is_some_and(|is| is == true);
+                self.received.push(Logged { instance: event.instance_id.clone(), whatsapp_id: id, recovered });
             }
             "message.undecryptable" => self.undecryptable.push(event.text("/whatsapp_id").to_owned()),
             "message.status" => {

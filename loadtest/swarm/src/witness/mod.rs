@@ -12,7 +12,7 @@ pub use stranger::Stranger;
 pub use stream::ResumedStream;
 pub use tables::ownership;
 
-use crate::history::{Emitted, End, Entry, History, Logged, Reader, Received, Send, Sessions, Taken};
+use crate::history::{Emitted, End, Entry, History, Reader, Received, Send, Sessions, Taken};
 pub use crate::load::Record;
 use crate::load::{Call, Client, Fleet, Outcome, Sent};
 use crate::place::Place;
@@ -122,9 +122,8 @@ impl Witness {
             self.accounts(part, &mut history).await?;
         }
         let ours: HashSet<_> = record.written.iter().chain(&probes.written).map(|text| text.whatsapp_id.as_str()).collect();
-        let received = self.log.received.iter().filter(|(_, id)| ours.contains(id.as_str()));
-        history.logged =
-            received.map(|(instance, id)| Logged { instance: instance.clone(), whatsapp_id: id.clone() }).collect();
+        let received = self.log.received.iter().filter(|logged| ours.contains(logged.whatsapp_id.as_str()));
+        history.logged = received.cloned().collect();
         history.log.clone_from(&self.log.entries);
         history.sessions = self.sessions(probes, mark, &history).await?;
         Ok(history)

@@ -54,7 +54,11 @@ pub(crate) async fn of(stage: &Stage, traffic: &Traffic) -> anyhow::Result<Histo
     history.logged = events
         .iter()
         .filter(|event| event.kind == "message.received")
-        .map(|event| Logged { instance: instance.id.clone(), whatsapp_id: event.text("/whatsapp_id").to_owned() })
+        .map(|event| Logged {
+            instance: instance.id.clone(),
+            whatsapp_id: event.text("/whatsapp_id").to_owned(),
+            recovered: event.data.get("recovered").is_some_and(|is| is == true),
+        })
         .collect();
     // What the own phone told after all is no harm done: the log has it.
     let unread = events.iter().filter(|event| {
