@@ -46,6 +46,9 @@ pub(super) struct Scene {
     spare: String,
     /// With a proxy.
     proxied: String,
+    /// Nobody answers there: what it wants waits to be tried again.
+    webhook: String,
+    replay: String,
     doomed: Doomed,
 }
 
@@ -56,6 +59,7 @@ struct Doomed {
     media: String,
     group: String,
     tenant: String,
+    webhook: String,
 }
 
 impl Scene {
@@ -79,6 +83,9 @@ impl Scene {
         let media = upload(stage).await;
         let link = stage.api.post(&format!("/v1/media/{media}/links"), &json!({})).await.unwrap();
         let link = reqwest::Url::parse("http://warren").unwrap().join(link.body["url"].as_str().unwrap()).unwrap();
+        let webhook = webhook(stage).await;
+        let replayed = json!({"from": "begin"});
+        let replay = stage.api.post(&format!("/v1/webhooks/{webhook}/replay"), &replayed).await.unwrap();
         let proxied = json!({"proxy": {"url": "http://127.0.0.1:1"}});
         Self {
             group: group(stage, &instance.id, &person).await,
@@ -88,13 +95,16 @@ impl Scene {
             new: stage.api.create_instance("new").await.unwrap().id,
             spare: stage.pair("spare").await.unwrap().id,
             proxied: stage.api.post("/v1/instances", &proxied).await.unwrap().body["id"].as_str().unwrap().to_owned(),
+            replay: replay.body["id"].as_str().unwrap().to_owned(),
             doomed: Doomed {
                 paired: stage.pair("to be logged out").await.unwrap().id,
                 instance: stage.api.create_instance("to be deleted").await.unwrap().id,
                 media: upload(stage).await,
                 group: group(stage, &instance.id, &person).await,
                 tenant: tenant(stage).await,
+                webhook: self::webhook(stage).await,
             },
+            webhook,
             instance: instance.id,
             phone: instance.phone,
             person,
@@ -106,22 +116,8 @@ impl Scene {
 
     /// The settings for a caller with this key.
     pub(super) fn settings(&self, key: &str) -> String {
-        let Self {
-            instance,
-            phone,
-            person,
-            sent,
-            received,
-            group,
-            invite,
-            media,
-            link,
-            tenant,
-            new,
-            spare,
-            proxied,
-            doomed,
-        } = self;
+        let Self { instance, phone, person, sent, received, group, invite, media, link, tenant, webhook, replay, .. } = self;
+        let Self { new, spare, proxied, doomed, .. } = self;
         format!(
             r#"
 request-timeout = 65
@@ -161,6 +157,8 @@ signatures = {{ values = ["{signature}"] }}
 "path.group" = "{group}"
 "path.media" = "{media}"
 "path.tenant" = "{tenant}"
+"path.webhook" = "{webhook}"
+"path.replay" = "{replay}"
 # What is made up at random is hardly ever one of those.
 "path.code" = {{ dictionary = "invites", probability = 0.5 }}
 "body.code" = {{ dictionary = "invites", probability = 0.5 }}
@@ -202,16 +200,22 @@ include-path-regex = "^/v1/messages/"
 checks = {{ use_after_free = {{ enabled = false }} }}
 
 # What is deleted is gone for the others: each has one thing to delete, not what the request before has made. (Of several
-# blocks that name an operation, the parameters of the first count.)
+# blocks that name an operation, the parameters of the first that has some count.)
 [[operations]]
-include-operation-id = ["deleteTenant", "deleteMedia", "leaveGroup"]
-parameters = {{ "path.tenant" = "{doomed_tenant}", "path.media" = "{doomed_media}", "path.group" = "{doomed_group}" }}
+include-operation-id = ["deleteTenant", "deleteMedia", "deleteWebhook", "deleteInstance", "cancelReplay", "leaveGroup"]
 checks = {{ ensure_resource_availability = {{ enabled = false }} }}
+
+[[operations]]
+include-operation-id = ["deleteTenant", "deleteMedia", "deleteWebhook", "leaveGroup"]
+[operations.parameters]
+"path.tenant" = "{doomed_tenant}"
+"path.media" = "{doomed_media}"
+"path.webhook" = "{doomed_webhook}"
+"path.group" = "{doomed_group}"
 
 [[operations]]
 include-operation-id = "deleteInstance"
 parameters = {{ "path.instance" = "{doomed_instance}" }}
-checks = {{ ensure_resource_availability = {{ enabled = false }} }}
 
 [[operations]]
 include-operation-id = "logoutInstance"
@@ -229,6 +233,7 @@ enabled = false
             doomed_group = doomed.group,
             doomed_instance = doomed.instance,
             doomed_paired = doomed.paired,
+            doomed_webhook = doomed.webhook,
         )
     }
 }
@@ -243,6 +248,11 @@ async fn group(stage: &Stage, instance: &str, person: &str) -> String {
     let asked = json!({"subject": "fuzzed", "participants": [person]});
     let made = stage.api.post(&format!("/v1/instances/{instance}/groups"), &asked).await.unwrap();
     made.body["id"].as_str().unwrap().to_owned()
+}
+
+async fn webhook(stage: &Stage) -> String {
+    let made = stage.api.post("/v1/webhooks", &json!({"url": "http://127.0.0.1:1/"})).await.unwrap();
+    made.body["id"].as_str().unwrap_or_else(|| panic!("{}", made.text)).to_owned()
 }
 
 async fn tenant(stage: &Stage) -> String {
