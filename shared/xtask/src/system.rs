@@ -22,6 +22,7 @@ const NEEDS: &[Need] = &[
     Need { purpose: "Postgres, the ledger of a cluster", program: "postgres", packages: &["postgresql"] },
     Need { purpose: "Redis, for leases and rates", program: "redis-server", packages: &["redis-server"] },
     Need { purpose: "NATS, the bus", program: "nats-server", packages: &["nats-server"] },
+    Need { purpose: "Python, for the verifier of webhooks", program: "python3", packages: &["python3", "python3-venv"] },
     Need { purpose: "clocks that jump, for a fault", program: "faketime", packages: &["faketime"] },
 ];
 
