@@ -54,7 +54,12 @@ const RULES: &[Rule] = &[
         tests_may: &["warren-sqlite", "warren-memory", "warren-objects", "warren-simulator"],
     },
     Rule { name: "warren-simulator", may: &[], tests_may: &[] },
-    Rule { name: "warren-swarm", may: &["warren-testkit"], tests_may: &[] },
+    Rule {
+        name: "warren-swarm",
+        // It measures the bus beside a bare NATS.
+        may: &["warren-domain", "warren-nats", "warren-ports", "warren-testkit"],
+        tests_may: &[],
+    },
     Rule { name: "warren-testkit", may: &[], tests_may: &[] },
     Rule { name: "xtask", may: &["warren-testkit"], tests_may: &[] },
     Rule { name: "warren", may: BINARY, tests_may: &["warren-swarm", "warren-testkit"] },

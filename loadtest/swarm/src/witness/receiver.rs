@@ -81,11 +81,17 @@ impl Receiver {
     /// # Errors
     /// There is no free port.
     pub fn start() -> Result<Self> {
-        let port = Arc::new(Port::take()?);
+        Ok(Self::at(Port::take()?))
+    }
+
+    /// Starts one on this port.
+    #[must_use]
+    pub fn at(port: Port) -> Self {
+        let port = Arc::new(port);
         let shared =
             Arc::new(Shared { mood: watch::Sender::new(Mood::Well), secret: Mutex::default(), taken: Mutex::default() });
         let serving = tokio::spawn(serve(shared.clone(), port.clone()));
-        Ok(Self { shared, port, serving })
+        Self { shared, port, serving }
     }
 
     /// Its address, `http://127.0.0.1:port/events`.
@@ -118,6 +124,12 @@ impl Receiver {
     #[must_use]
     pub fn counts(&self) -> (u64, u64, u64) {
         self.with(|taken| (taken.requests, taken.repeats, taken.wrong))
+    }
+
+    /// How many events it took, those that came again too.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.with(|taken| taken.entries.len() as u64)
     }
 
     /// When it last took something.

@@ -12,7 +12,7 @@ mod server;
 pub use binary::find;
 pub use nats::Nats;
 pub use port::Port;
-pub use postgres::{Database, Postgres, SHARED_POSTGRES, Stop};
+pub use postgres::{Database, Postgres, SHARED_POSTGRES, Stop, query};
 pub use redis::Redis;
 
 use std::fmt::Write as _;

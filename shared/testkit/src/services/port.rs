@@ -33,6 +33,15 @@ impl Port {
         free.context("no free port on 127.0.0.1")
     }
 
+    /// Takes this one.
+    ///
+    /// # Errors
+    /// Somebody else has it.
+    pub fn claim(number: u16) -> Result<Self> {
+        let claim = claim(number).with_context(|| format!("port {number} is taken"))?;
+        Ok(Self { number, _claim: claim })
+    }
+
     /// Its number.
     #[must_use]
     pub const fn number(&self) -> u16 {
@@ -61,6 +70,7 @@ mod tests {
         assert!(claim(port.number()).is_err());
         let number = port.number();
         drop(port);
-        assert!(claim(number).is_ok());
+        let again = Port::claim(number).unwrap();
+        assert!(again.number() == number && Port::claim(number).is_err());
     }
 }

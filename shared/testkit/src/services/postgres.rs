@@ -108,6 +108,12 @@ impl Postgres {
         self.url_at(self.address())
     }
 
+    /// The id of its process, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.server.process_id()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -272,6 +278,14 @@ impl Drop for Database {
             let _ = command.as_std_mut().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
+}
+
+/// Runs statements on any Postgres, each in a transaction of its own; returns the rows as text, columns divided by `|`.
+///
+/// # Errors
+/// Postgres refuses one, or does not answer.
+pub async fn query(url: &str, statements: &[&str]) -> Result<String> {
+    psql(url, statements).await
 }
 
 async fn psql(url: &str, statements: &[&str]) -> Result<String> {

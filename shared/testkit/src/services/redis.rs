@@ -49,6 +49,12 @@ impl Redis {
         format!("redis://:{}@{}/", self.password, self.address())
     }
 
+    /// The id of its process, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.server.process_id()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

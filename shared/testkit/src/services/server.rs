@@ -87,6 +87,10 @@ impl Server {
         &self.port
     }
 
+    pub(super) fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// Only these faults.
     #[arg(long, value_delimiter = ',')]
     fault: Vec<u8>,
-    /// Only forms whose name contains this.
+    /// Only forms whose name contains this; or only the form of this very name, if there is one.
     #[arg(long)]
     case: Option<String>,
     /// How often each form is run, instead of as often as it should be.
@@ -54,6 +54,10 @@ impl Arguments {
             && self.case.as_ref().is_none_or(|part| case.name.contains(part.as_str()))
     }
 
+    fn names(&self, case: &Case) -> bool {
+        self.case.as_deref() == Some(case.name)
+    }
+
     fn binary(&self, case: &Case) -> Result<&PathBuf> {
         if case.needs.fault_points {
             return self.faulty_binary.as_ref().context("fault 2 needs a binary with fault points: --faulty-binary");
@@ -63,7 +67,10 @@ impl Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
-    let cases: Vec<_> = catalogue().into_iter().filter(|case| arguments.wants(case)).collect();
+    let mut cases: Vec<_> = catalogue().into_iter().filter(|case| arguments.wants(case)).collect();
+    if cases.iter().any(|case| arguments.names(case)) {
+        cases.retain(|case| arguments.names(case));
+    }
     ensure!(!cases.is_empty(), "there is no such fault");
     if arguments.list {
         let list = cases.iter().map(|case| json!({"fault": case.fault, "case": case.name, "runs": case.repetitions}));

@@ -1,15 +1,22 @@
 //! `swarm`: the load generator. Each command prints one JSON object on standard output.
 
 mod bare;
+mod bus;
 mod cluster;
+mod cost;
 mod faults;
 mod fleet;
 mod http;
+mod inbound;
+mod log;
 mod process;
+mod quantiles;
 mod receive;
+mod resumes;
 mod send;
 mod soak;
 mod sockets;
+mod stream;
 mod target;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Runs bare clients of the library in this process: what Warren is measured against.
     Bare(bare::Arguments),
+    /// Asks over the bus of a cluster, and over a bare NATS.
+    Bus(bus::Arguments),
     /// Runs a whole cluster on this machine until Ctrl-C, and says who is where.
     Cluster(cluster::Arguments),
     /// Breaks whole clusters under load, and checks every invariant.
@@ -33,6 +42,10 @@ enum Command {
     Fleet(fleet::Arguments),
     /// Sends texts from instances to people, through the API.
     Send(send::Arguments),
+    /// Lets people write, and tells how long until callers hear of it.
+    Inbound(inbound::Arguments),
+    /// Cuts a WebSocket off again and again, and tells what it missed.
+    Resumes(resumes::Arguments),
     /// Lets people write to instances.
     Receive(receive::Arguments),
     /// Sends and receives for a while, then checks every invariant that shows from outside.
@@ -47,9 +60,12 @@ async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let report = match Arguments::parse().command {
         Command::Bare(arguments) => bare::run(arguments).await?,
+        Command::Bus(arguments) => bus::run(arguments).await?,
         Command::Cluster(arguments) => Box::pin(cluster::run(arguments)).await?,
         Command::Faults(arguments) => Box::pin(faults::run(arguments)).await?,
         Command::Fleet(arguments) => fleet::run(arguments).await?,
+        Command::Inbound(arguments) => inbound::run(arguments).await?,
+        Command::Resumes(arguments) => resumes::run(arguments).await?,
         Command::Send(arguments) => send::run(arguments).await?,
         Command::Receive(arguments) => receive::run(arguments).await?,
         Command::Soak(arguments) => Box::pin(soak::run(arguments)).await?,

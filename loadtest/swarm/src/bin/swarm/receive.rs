@@ -1,7 +1,8 @@
-//! Texts in: people write to the instances, and what Warren's process spends on each is counted.
+//! Texts in: people write to the instances, and what processes spend on each is counted.
 
 use crate::{
-    http, process,
+    cost::Watched,
+    http,
     target::{Target, fleet},
 };
 use anyhow::{Context, Result, ensure};
@@ -19,18 +20,17 @@ const DEADLINE: Duration = Duration::from_secs(300);
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// The address of the metrics, http://...
-    #[arg(long)]
-    admin: String,
+    /// Where the metrics of the workers are, http://...
+    #[arg(long, value_delimiter = ',')]
+    admin: Vec<String>,
     /// The instances, one id a line.
     #[arg(long)]
     fleet: PathBuf,
     /// Texts that each gets.
     #[arg(long, default_value_t = 20)]
     texts: u64,
-    /// Warren's process.
-    #[arg(long)]
-    pid: u32,
+    #[command(flatten)]
+    watched: Watched,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
@@ -49,15 +49,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     tokio::time::sleep(SETTLE).await;
 
     let total = arguments.texts * pairs.len() as u64;
-    let (before, cpu, started) = (received(&arguments.admin).await?, process::cpu_seconds(arguments.pid)?, Instant::now());
+    let (before, meter, started) = (received(&arguments.admin).await?, arguments.watched.start().await?, Instant::now());
     simulator.write_all(&pairs, arguments.texts).await?;
     arrived(&arguments.admin, before + total).await?;
     let took = started.elapsed().as_secs_f64();
-    let cpu = (process::cpu_seconds(arguments.pid)? - cpu) / total as f64 * 1e6;
-    Ok(json!({"received": total, "received_per_s": total as f64 / took, "cpu_us_per_text": cpu}))
+    Ok(json!({"received": total, "received_per_s": total as f64 / took, "cost": meter.each(total).await?}))
 }
 
-async fn arrived(admin: &str, total: u64) -> Result<()> {
+async fn arrived(admin: &[String], total: u64) -> Result<()> {
     let started = Instant::now();
     while received(admin).await? < total {
         ensure!(started.elapsed() < DEADLINE, "not every text arrived");
@@ -66,8 +65,13 @@ async fn arrived(admin: &str, total: u64) -> Result<()> {
     Ok(())
 }
 
-async fn received(admin: &str) -> Result<u64> {
-    let metrics = http::text(admin, "/metrics").await?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("warren_inbound_messages_total "));
-    Ok(line.context("no count of received messages")?.trim().parse()?)
+/// What all workers have received.
+async fn received(admin: &[String]) -> Result<u64> {
+    let mut sum = 0;
+    for worker in admin {
+        let metrics = http::text(worker, "/metrics").await?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("warren_inbound_messages_total "));
+        sum += line.context("no count of received messages")?.trim().parse::<u64>()?;
+    }
+    Ok(sum)
 }

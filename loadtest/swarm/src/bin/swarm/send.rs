@@ -1,12 +1,12 @@
 //! Texts through the API: a closed loop finds the rate, an open loop measures the latency below it.
 
 use crate::{
+    cost::{Meter, Watched},
     http::Connection,
-    process,
+    quantiles::{Quantiles, merge},
     target::{Target, fleet},
 };
 use anyhow::Result;
-use hdrhistogram::Histogram;
 use hyper::Method;
 use serde_json::{Value, json};
 use std::{
@@ -17,6 +17,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use warren_swarm::Habits;
 
 /// Between the first text of every pair and the measurement.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -37,33 +38,49 @@ pub(crate) struct Arguments {
     /// Wait only until a text is accepted, not until the server acknowledged it.
     #[arg(long)]
     accept: bool,
-    /// A process whose CPU and memory are printed.
-    #[arg(long)]
-    pid: Option<u32>,
+    /// What people do with a text that arrives.
+    #[arg(long, value_enum, default_value_t = Receipts::Delivered)]
+    receipts: Receipts,
+    #[command(flatten)]
+    watched: Watched,
+}
+
+/// What people confirm.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Receipts {
+    /// Nothing.
+    None,
+    /// That it arrived.
+    Delivered,
+    /// That, and that they have read it.
+    Read,
+}
+
+impl Receipts {
+    const fn habits(self) -> Habits {
+        Habits { confirm: !matches!(self, Self::None), read: matches!(self, Self::Read) }
+    }
 }
 
 /// What all senders count.
 struct Tally {
-    latency: Mutex<Histogram<u64>>,
+    latency: Mutex<Quantiles>,
     sent: AtomicU64,
     refused: AtomicU64,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let ids = fleet(&arguments.fleet)?;
-    let people = arguments.target.simulator()?.phones(ids.len()).await?;
+    let people = arguments.target.simulator()?.people(ids.len(), arguments.receipts.habits()).await?;
     let mut senders = Vec::with_capacity(ids.len());
     for (id, person) in ids.iter().zip(&people) {
         let connection = arguments.target.connect().await?;
         let path = format!("/v1/instances/{id}/messages{}", if arguments.accept { "" } else { "?wait=sent" });
-        let body = json!({"to": person, "type": "text", "text": {"body": "The quick brown fox, once more."}});
+        let body = json!({"to": person.phone, "type": "text", "text": {"body": "The quick brown fox, once more."}});
         senders.push(Sender { connection, path, body, success: if arguments.accept { 202 } else { 200 } });
     }
-    let tally = Arc::new(Tally {
-        latency: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
-        sent: AtomicU64::new(0),
-        refused: AtomicU64::new(0),
-    });
+    let tally =
+        Arc::new(Tally { latency: Mutex::new(Quantiles::new()?), sent: AtomicU64::new(0), refused: AtomicU64::new(0) });
     // The first text of a pair costs a key exchange; it is not part of the rate.
     let warm = senders.into_iter().map(|mut sender| async move {
         sender.send().await?;
@@ -72,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let senders = futures::future::try_join_all(warm).await?;
     // Nor is what those first texts left to do: their receipts, and the sessions to be stored.
     tokio::time::sleep(SETTLE).await;
-    let cpu = arguments.pid.map(process::cpu_seconds).transpose()?;
+    let meter = arguments.watched.start().await?;
     let started = Instant::now();
     let deadline = started + Duration::from_secs(arguments.seconds);
     let spacing = (arguments.rate > 0).then(|| Duration::from_secs_f64(senders.len() as f64 / arguments.rate as f64));
@@ -84,7 +101,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     for ended in futures::future::join_all(loops).await {
         ended??;
     }
-    report(&arguments, &tally, started, cpu)
+    report(&tally, started, &meter).await
 }
 
 struct Sender {
@@ -118,8 +135,7 @@ impl Sender {
                 due = Instant::now();
             }
             if self.send().await? {
-                let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-                tally.latency.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(took);
+                tally.latency.lock().unwrap_or_else(PoisonError::into_inner).note(due.elapsed());
                 tally.sent.fetch_add(1, Ordering::Relaxed);
             } else {
                 tally.refused.fetch_add(1, Ordering::Relaxed);
@@ -130,24 +146,12 @@ impl Sender {
     }
 }
 
-fn report(arguments: &Arguments, tally: &Tally, started: Instant, cpu: Option<f64>) -> Result<Value> {
-    let sent = tally.sent.load(Ordering::Relaxed);
+async fn report(tally: &Tally, started: Instant, meter: &Meter<'_>) -> Result<Value> {
+    let (sent, took) = (tally.sent.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
+    let cost = meter.each(sent).await?;
     let latency = tally.latency.lock().unwrap_or_else(PoisonError::into_inner);
-    let milliseconds = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1000.0;
-    let mut report = json!({
-        "sent": sent,
-        "not_acknowledged": tally.refused.load(Ordering::Relaxed),
-        "sent_per_s": sent as f64 / started.elapsed().as_secs_f64(),
-        "p50_ms": milliseconds(0.5),
-        "p99_ms": milliseconds(0.99),
-        "worst_ms": latency.max() as f64 / 1000.0,
-    });
-    if let (Some(pid), Some(before)) = (arguments.pid, cpu) {
-        let cpu = (process::cpu_seconds(pid)? - before) / sent.max(1) as f64 * 1e6;
-        if let Some(report) = report.as_object_mut() {
-            report.insert("cpu_us_per_text".into(), json!(cpu));
-            report.insert("private_kib".into(), json!(process::private_kib(pid)?));
-        }
-    }
+    let refused = tally.refused.load(Ordering::Relaxed);
+    let mut report = json!({"sent": sent, "not_acknowledged": refused, "sent_per_s": sent as f64 / took, "cost": cost});
+    merge(&mut report, latency.show());
     Ok(report)
 }

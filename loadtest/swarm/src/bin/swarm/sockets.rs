@@ -3,6 +3,7 @@
 
 use crate::{
     process,
+    stream::{self, Socket},
     target::{Target, fleet},
 };
 use anyhow::{Context, Result, ensure};
@@ -18,11 +19,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{ClientRequestBuilder, Message},
-};
+use tokio_tungstenite::tungstenite::Message;
 use warren_swarm::Simulator;
 
 /// Until opening them left nothing to do.
@@ -109,24 +106,13 @@ async fn listen(arguments: &Arguments, count: usize) -> Result<Listeners> {
     let heard = Arc::new(Heard::default());
     let mut tasks = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = open(&arguments.target).await?;
+        let socket = stream::open(&arguments.target, "type=message.received").await?;
         tasks.push(tokio::spawn(read(socket, heard.clone())));
     }
     Ok(Listeners { heard, tasks })
 }
 
-async fn open(target: &Target) -> Result<WebSocketStream<TcpStream>> {
-    let authority = target.api.trim_start_matches("http://").trim_end_matches('/');
-    let stream = TcpStream::connect(authority).await?;
-    let uri = format!("ws://{authority}/v1/events/stream?type=message.received").parse()?;
-    let request = ClientRequestBuilder::new(uri).with_header("authorization", format!("Bearer {}", target.key));
-    let (mut socket, _) = client_async(request, stream).await?;
-    // Where the stream begins.
-    socket.next().await.context("the stream ended")??;
-    Ok(socket)
-}
-
-async fn read(mut socket: WebSocketStream<TcpStream>, heard: Arc<Heard>) {
+async fn read(mut socket: Socket, heard: Arc<Heard>) {
     while let Some(Ok(frame)) = socket.next().await {
         match frame {
             Message::Text(text) if text.contains("message.received") => {

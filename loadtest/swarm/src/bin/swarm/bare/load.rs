@@ -1,9 +1,8 @@
 //! What bare clients do while they are measured.
 
 use super::{Arguments, Bare};
-use crate::process;
+use crate::{process, quantiles::Quantiles};
 use anyhow::{Context, Result, ensure};
-use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::{
     str::FromStr,
@@ -65,17 +64,16 @@ pub(super) async fn paced(simulator: &Simulator, clients: &[Bare], rate: u64, se
         while due < deadline {
             tokio::time::sleep_until(due.into()).await;
             send_one(bare, person).await?;
-            took.push(u64::try_from(due.elapsed().as_micros())?);
+            took.push(due.elapsed());
             due += spacing;
         }
         anyhow::Ok(took)
     });
-    let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
+    let mut latency = Quantiles::new()?;
     for took in futures::future::try_join_all(loops).await?.into_iter().flatten() {
-        latency.saturating_record(took);
+        latency.note(took);
     }
-    let milliseconds = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1000.0;
-    Ok(json!({"sent": latency.len(), "p50_ms": milliseconds(0.5), "p99_ms": milliseconds(0.99)}))
+    Ok(latency.show())
 }
 
 /// People write to the clients.
@@ -83,8 +81,7 @@ pub(super) async fn receive(simulator: &Simulator, clients: &[Bare], own: u32, t
     let people = simulator.phones(clients.len()).await?;
     let mut pairs = Vec::with_capacity(clients.len());
     for (bare, person) in clients.iter().zip(people) {
-        let device = bare.handle.client().persistence_manager().get_device_snapshot();
-        pairs.push((person, device.pn.as_ref().context("a client is not paired")?.user.to_string()));
+        pairs.push((person, phone(bare)?));
     }
     // The first text of a pair costs a key exchange; it is not part of the figure.
     simulator.write_all(&pairs, 1).await?;
@@ -95,6 +92,35 @@ pub(super) async fn receive(simulator: &Simulator, clients: &[Bare], own: u32, t
     simulator.write_all(&pairs, texts).await?;
     arrived(clients, before + total).await?;
     Ok(json!({"received": total, "cpu_us_per_text": (process::cpu_seconds(own)? - cpu) / total as f64 * 1e6}))
+}
+
+/// One text after the other to one client: how long from before it was written until the client has it.
+pub(super) async fn one_by_one(simulator: &Simulator, clients: &[Bare], texts: u64) -> Result<Value> {
+    /// The first of a pair costs a key exchange.
+    const WARM: u64 = 20;
+    let bare = clients.first().context("no client")?;
+    let (person, phone) = (simulator.phones(1).await?.pop().context("nobody")?, phone(bare)?);
+    let mut took = Quantiles::new()?;
+    for number in 0..WARM + texts {
+        let (had, began) = (bare.ears.texts.load(Ordering::Relaxed), Instant::now());
+        let heard = async {
+            while bare.ears.texts.load(Ordering::Relaxed) == had {
+                bare.ears.arrived.notified().await;
+            }
+            began.elapsed()
+        };
+        let heard = async { tokio::time::timeout(DEADLINE, heard).await.context("a text did not arrive") };
+        let (_, heard) = tokio::try_join!(simulator.write(&person, &phone, "The quick brown fox, once more."), heard)?;
+        if number >= WARM {
+            took.note(heard);
+        }
+    }
+    Ok(took.show())
+}
+
+fn phone(bare: &Bare) -> Result<String> {
+    let device = bare.handle.client().persistence_manager().get_device_snapshot();
+    Ok(device.pn.as_ref().context("a client is not paired")?.user.to_string())
 }
 
 async fn arrived(clients: &[Bare], total: u64) -> Result<()> {

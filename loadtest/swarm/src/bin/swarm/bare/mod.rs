@@ -5,6 +5,7 @@ mod load;
 use crate::process;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use std::{
@@ -66,6 +67,12 @@ pub(crate) struct Arguments {
     /// How many texts each then gets; 0 does not.
     #[arg(long, default_value_t = 0)]
     receive: u64,
+    /// How many texts one then gets, one after the other, for their latency; 0 does not.
+    #[arg(long, default_value_t = 0)]
+    one_by_one: u64,
+    /// Then close every connection and connect again.
+    #[arg(long)]
+    reconnect: bool,
 }
 
 struct NoHttp;
@@ -86,6 +93,7 @@ struct Ears {
     acks: AtomicU64,
     acked: Notify,
     texts: AtomicU64,
+    arrived: Notify,
 }
 
 struct Handler(Arc<Ears>);
@@ -109,6 +117,7 @@ impl EventHandler for Handler {
             }
             Event::Messages(batch) => {
                 self.0.texts.fetch_add(batch.messages.len() as u64, Ordering::Relaxed);
+                self.0.arrived.notify_one();
             }
             _ => {}
         }
@@ -156,6 +165,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
         }
         if arguments.receive > 0 {
             report.insert("receive".into(), load::receive(&simulator, &clients, own, arguments.receive).await?);
+        }
+        if arguments.one_by_one > 0 {
+            report.insert("one_by_one".into(), load::one_by_one(&simulator, &clients, arguments.one_by_one).await?);
+        }
+        if arguments.reconnect {
+            report.insert("reconnected_s".into(), reconnect(&clients).await?.into());
         }
     }
     Ok(report)
@@ -215,6 +230,21 @@ async fn start(simulator: &Simulator, dialing: Dialing, pre_keys: usize) -> Resu
     let bare = Bare { handle, ears };
     tokio::time::timeout(CONNECT_DEADLINE, pair(simulator, &bare.ears)).await.context("a client did not connect")??;
     Ok(bare)
+}
+
+/// Closes every connection and logs in again, as many at once as pairings; how long until the last one is there, seconds.
+async fn reconnect(clients: &[Bare]) -> Result<f64> {
+    let started = Instant::now();
+    let again = clients.iter().map(|bare| async move {
+        bare.ears.connected.store(false, Ordering::SeqCst);
+        bare.handle.client().reconnect_immediately().await;
+        while !bare.ears.connected.load(Ordering::SeqCst) {
+            bare.ears.heard.notified().await;
+        }
+    });
+    let all = futures::stream::iter(again).buffer_unordered(AT_ONCE).collect::<()>();
+    tokio::time::timeout(CONNECT_DEADLINE, all).await.context("a client did not connect again")?;
+    Ok(started.elapsed().as_secs_f64())
 }
 
 async fn pair(simulator: &Simulator, ears: &Ears) -> Result<()> {
