@@ -8,6 +8,19 @@
 -- Every row carries its tenant. The hot tables (messages, queue, events, session_records, instance_counters) have
 -- no foreign keys: the lane looks the instance up once a batch. Nothing here needs an extension. This file is never edited
 -- again.
+--
+-- Who may do what is no part of it, because the names of roles are the server's: shared/postgres/src/roles has it, and says
+-- which of the functions below act with the rights of the tables' owner.
+
+-- A tenant's id as a statement's parameter. Reading the parameter, which comes before everything else, enters the tenant until
+-- the transaction ends: what the gateway's role then sees are that tenant's rows. So a statement that names its tenant costs no
+-- round trip more; in a transaction the first one that does counts for those after it.
+CREATE DOMAIN tenant_scope AS UUID CHECK (VALUE IS NULL OR set_config('warren.tenant', VALUE::TEXT, true) IS NOT NULL);
+
+-- The tenant that was entered, if one was.
+CREATE FUNCTION entered_tenant() RETURNS UUID LANGUAGE sql STABLE AS $$
+    SELECT nullif(current_setting('warren.tenant', true), '')::UUID
+$$;
 
 -- What is fixed when the store is made (log id, shard count and hash, network) and small secrets' checks.
 CREATE TABLE meta (
@@ -243,6 +256,18 @@ BEGIN
 END
 $$;
 
+-- Removes a partition from the front of the log; false if it is not there any more.
+CREATE FUNCTION drop_event_partition(lower_position BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+BEGIN
+    IF lower_position IS DISTINCT FROM (SELECT min(lower) FROM event_partitions) THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DROP TABLE %I', 'events_' || lower_position);
+    DELETE FROM event_partitions WHERE lower = lower_position;
+    RETURN true;
+END
+$$;
+
 SELECT add_event_partition(0, 16777216);
 SELECT add_event_partition(16777216, 33554432);
 
@@ -453,4 +478,29 @@ BEGIN
     )
     SELECT settled.final::SMALLINT, settled.made FROM settled ORDER BY settled.place;
 END
+$$;
+
+-- Locks the counters of instances, whoever's they are, in the order in which accept_messages() does.
+CREATE FUNCTION lock_counters(instances UUID[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM instance_counters c WHERE c.instance_id = ANY (instances) ORDER BY c.instance_id FOR NO KEY UPDATE;
+END
+$$;
+
+-- What is asked before it is known whose it is: the key that a caller shows, the file of a signed link; and the list of all
+-- tenants, for the operator.
+CREATE FUNCTION key_by_prefix(wanted TEXT) RETURNS SETOF api_keys LANGUAGE sql STABLE AS $$
+    SELECT * FROM api_keys WHERE prefix = wanted
+$$;
+
+CREATE FUNCTION touch_key(wanted UUID, used_at BIGINT, unless_after BIGINT) RETURNS void LANGUAGE sql AS $$
+    UPDATE api_keys SET last_used_at = used_at WHERE id = wanted AND (last_used_at IS NULL OR last_used_at <= unless_after)
+$$;
+
+CREATE FUNCTION linked_media(wanted UUID) RETURNS SETOF media LANGUAGE sql STABLE AS $$
+    SELECT * FROM media WHERE id = wanted
+$$;
+
+CREATE FUNCTION tenants_after(last UUID, most BIGINT) RETURNS SETOF tenants LANGUAGE sql STABLE AS $$
+    SELECT * FROM tenants WHERE id > last ORDER BY id LIMIT most
 $$;

@@ -34,6 +34,7 @@ pub(crate) use retention::{expire, oldest_stored_at};
 
 use crate::failure::{Stop, corrupt};
 use crate::rows::{Id, from_json, id, time, uuids};
+use crate::scope::Enter;
 use crate::{Postgres, meta};
 use async_trait::async_trait;
 use futures::TryStreamExt;
@@ -69,7 +70,7 @@ impl Events for Postgres {
         self.reading(|| async {
             let position = sqlx::query_scalar("SELECT position FROM events WHERE id = $1 AND tenant_id = $2")
                 .bind(id.0.uuid())
-                .bind(tenant.uuid())
+                .bind(tenant.scope())
                 .fetch_optional(self.pool())
                 .await?;
             Ok(position)
@@ -95,7 +96,7 @@ async fn page(store: &Postgres, tenant: TenantId, filter: &EventFilter, after: i
                           AND (cardinality($6::TEXT[]) = 0 OR type = ANY($6)) THEN data END
          FROM events WHERE tenant_id = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4",
     )
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(after)
     .bind(head)
     .bind(i64::from(stretch))

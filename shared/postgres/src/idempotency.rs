@@ -3,6 +3,7 @@
 use crate::Postgres;
 use crate::failure::{Stop, corrupt};
 use crate::rows::{self, Id, time};
+use crate::scope::Enter;
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
@@ -36,7 +37,7 @@ impl Idempotency for Postgres {
                 "UPDATE idempotency SET body = CASE WHEN status IS NULL THEN $4 ELSE body END, status = coalesce(status, $3)
                  WHERE tenant_id = $1 AND key = $2 AND purpose = $5",
             )
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .bind(key)
             .bind(i32::from(response.status))
             .bind(&response.body)
@@ -51,7 +52,7 @@ impl Idempotency for Postgres {
     async fn release(&self, tenant: TenantId, key: &str) -> Result<()> {
         self.writing(|| async {
             sqlx::query("DELETE FROM idempotency WHERE tenant_id = $1 AND key = $2 AND purpose = $3 AND status IS NULL")
-                .bind(tenant.uuid())
+                .bind(tenant.scope())
                 .bind(key)
                 .bind(REQUEST)
                 .execute(self.pool())
@@ -72,7 +73,7 @@ async fn take(pool: &PgPool, reservation: &Reservation) -> sqlx::Result<Option<M
                    AND kept.stored_at < $7
          RETURNING resource",
     )
-    .bind(reservation.tenant.uuid())
+    .bind(reservation.tenant.scope())
     .bind(&reservation.key.key)
     .bind(REQUEST)
     .bind(reservation.key.fingerprint.as_slice())
@@ -89,7 +90,7 @@ async fn held(pool: &PgPool, reservation: &Reservation) -> sqlx::Result<Option<R
     let row = sqlx::query(
         "SELECT purpose, fingerprint, resource, stored_at, status, body FROM idempotency WHERE tenant_id = $1 AND key = $2",
     )
-    .bind(reservation.tenant.uuid())
+    .bind(reservation.tenant.scope())
     .bind(&reservation.key.key)
     .fetch_optional(pool)
     .await?;

@@ -5,6 +5,7 @@ use crate::counters::{self, Subject};
 use crate::edge::Tx;
 use crate::failure::Stop;
 use crate::rows::{self, Id, health_number, instance_columns, json, maybe_json, millis, object};
+use crate::scope::Enter;
 use crate::{Postgres, media, tenants};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -33,7 +34,7 @@ impl Instances for Postgres {
                 " FROM instances WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL"
             ))
             .bind(id.uuid())
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .fetch_optional(self.pool())
             .await?;
             Ok(row.as_ref().map(rows::instance).transpose()?)
@@ -68,7 +69,7 @@ impl Instances for Postgres {
                 " FROM instances WHERE tenant_id = $1 AND phone = $2 AND deleted_at IS NULL
                   ORDER BY state = 'logged_out', last_online_at DESC NULLS LAST, id DESC LIMIT 1"
             ))
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .bind(phone)
             .fetch_optional(self.pool())
             .await?;
@@ -87,7 +88,7 @@ impl Instances for Postgres {
                 instance_columns!()
             ))
             .bind(id.uuid())
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .bind(patch.name.is_some())
             .bind(patch.name.as_ref().and_then(Option::as_deref))
             .bind(patch.device_name.is_some())
@@ -155,7 +156,7 @@ async fn create(tx: &mut Tx, instance: &Instance, shard: Shard, limit: u32) -> R
                 (SELECT count(*) FROM (SELECT 1 FROM instances WHERE tenant_id = $2 AND deleted_at IS NULL LIMIT $3) live)",
     )
     .bind(instance.id.uuid())
-    .bind(instance.tenant.uuid())
+    .bind(instance.tenant.scope())
     .bind(i64::from(limit))
     .fetch_one(&mut **tx)
     .await?;
@@ -168,22 +169,24 @@ async fn create(tx: &mut Tx, instance: &Instance, shard: Shard, limit: u32) -> R
         let detail = "The tenant has as many instances as it may have.";
         return Err(Stop::Verdict(Error::new(ErrorKind::Exhausted, "instance_limit", detail)));
     }
-    Ok(insert(tx, instance, shard).await?)
+    // Somebody else's with the same id, who is not shown here.
+    if insert(tx, instance, shard).await? { Ok(()) } else { Err(Stop::Verdict(Error::not_found())) }
 }
 
-async fn insert(conn: &mut PgConnection, instance: &Instance, shard: Shard) -> sqlx::Result<()> {
+/// Stores an instance; `false` if the id is taken.
+async fn insert(conn: &mut PgConnection, instance: &Instance, shard: Shard) -> sqlx::Result<bool> {
     let account = instance.account.as_ref();
-    sqlx::query(concat!(
+    let done = sqlx::query(concat!(
         "WITH counters AS (
              INSERT INTO instance_counters (instance_id, tenant_id, event_seq, open_messages, last_active_at)
-             VALUES ($1, $2, 0, 0, $16)
+             VALUES ($1, $2, 0, 0, $16) ON CONFLICT (instance_id) DO NOTHING
          )
          INSERT INTO instances (",
         instance_columns!(),
-        ", shard) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+        ", shard) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT (id) DO NOTHING"
     ))
     .bind(instance.id.uuid())
-    .bind(instance.tenant.uuid())
+    .bind(instance.tenant.scope())
     .bind(&instance.name)
     .bind(object(&instance.metadata)?)
     .bind(instance.state.as_str())
@@ -204,7 +207,7 @@ async fn insert(conn: &mut PgConnection, instance: &Instance, shard: Shard) -> s
     .bind(i32::from(shard.0))
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 /// Marks an instance deleted, and ends what it has open.
@@ -215,7 +218,7 @@ async fn delete(tx: &mut Tx, subject: Subject) -> Result<bool, Stop> {
     let (now, id) = (tx.now, subject.instance.uuid());
     let marked = sqlx::query("UPDATE instances SET deleted_at = $3 WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL")
         .bind(id)
-        .bind(subject.tenant.uuid())
+        .bind(subject.tenant.scope())
         .bind(now.as_millis())
         .execute(&mut **tx)
         .await?;
@@ -251,7 +254,7 @@ async fn list(
                 AND (cardinality($6::TEXT[]) = 0 OR metadata::JSONB @> ALL ($6::TEXT[]::JSONB[]))
           ORDER BY id LIMIT $7"
     ))
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(after.map_or(Uuid::nil(), |id| id.uuid()))
     .bind(filter.state.map(InstanceState::as_str))
     .bind(&filter.name)

@@ -3,6 +3,7 @@
 
 use crate::failure::Stop;
 use crate::rows::{self, Id, from_json, json, maybe_time, millis, time};
+use crate::scope::Enter;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Result, Row};
 use warren_domain::key::ApiKey;
@@ -31,7 +32,7 @@ pub(crate) async fn create(pool: &PgPool, key: &ApiKey) -> Result<(), Stop> {
                 EXISTS (SELECT 1 FROM made) OR EXISTS (SELECT 1 FROM api_keys WHERE prefix = $3 AND id = $1)"
     ))
     .bind(key.id.uuid())
-    .bind(key.tenant.uuid())
+    .bind(key.tenant.scope())
     .bind(&key.prefix)
     .bind(key.hash.as_slice())
     .bind(&key.name)
@@ -53,16 +54,14 @@ pub(crate) async fn create(pool: &PgPool, key: &ApiKey) -> Result<(), Stop> {
 }
 
 pub(crate) async fn by_prefix(pool: &PgPool, prefix: &str) -> Result<Option<ApiKey>> {
-    let row = sqlx::query(concat!("SELECT ", columns!(), " FROM api_keys WHERE prefix = $1"))
-        .bind(prefix)
-        .fetch_optional(pool)
-        .await?;
+    let row =
+        sqlx::query(concat!("SELECT ", columns!(), " FROM key_by_prefix($1)")).bind(prefix).fetch_optional(pool).await?;
     row.as_ref().map(key).transpose()
 }
 
 pub(crate) async fn of(pool: &PgPool, tenant: TenantId) -> Result<Vec<ApiKey>> {
     let rows = sqlx::query(concat!("SELECT ", columns!(), " FROM api_keys WHERE tenant_id = $1 ORDER BY id LIMIT $2"))
-        .bind(tenant.uuid())
+        .bind(tenant.scope())
         .bind(LIST)
         .fetch_all(pool)
         .await?;
@@ -75,7 +74,7 @@ pub(crate) async fn revoke(pool: &PgPool, tenant: TenantId, id: KeyId, at: Times
         "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND tenant_id = $2 AND (revoked_at IS NULL OR revoked_at = $3)",
     )
     .bind(id.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(at.as_millis())
     .execute(pool)
     .await?;
@@ -83,7 +82,7 @@ pub(crate) async fn revoke(pool: &PgPool, tenant: TenantId, id: KeyId, at: Times
 }
 
 pub(crate) async fn touch(pool: &PgPool, id: KeyId, at: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)")
+    sqlx::query("SELECT touch_key($1, $2, $3)")
         .bind(id.uuid())
         .bind(at.as_millis())
         .bind(at.as_millis().saturating_sub(MINUTE_MS))

@@ -40,6 +40,8 @@ const QUEUE: usize = 4_096;
 #[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) connect: PgConnectOptions,
+    /// Whose rights the lanes have, if not the login's.
+    pub(crate) role: Option<String>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shards: ShardCount,
     pub(crate) observer: Option<Arc<dyn CommitObserver>>,

@@ -4,9 +4,11 @@
 use crate::Postgres;
 use crate::failure::{Stop, corrupt};
 use crate::rows::{self, Id, millis, time};
+use crate::scope::Enter;
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 use warren_domain::media::{Media, MediaFailure, MediaOrigin, MediaOutcome, MediaState};
 use warren_domain::{Error, InstanceId, MediaId, Result, TenantId, Timestamp};
@@ -40,7 +42,7 @@ impl MediaFiles for Postgres {
         self.reading(|| async {
             let row = sqlx::query(concat!("SELECT ", columns!(), " FROM media WHERE id = $1 AND tenant_id = $2"))
                 .bind(id.uuid())
-                .bind(tenant.uuid())
+                .bind(tenant.scope())
                 .fetch_optional(self.pool())
                 .await?;
             Ok(row.as_ref().map(media).transpose()?)
@@ -65,7 +67,7 @@ impl MediaFiles for Postgres {
                 "DELETE FROM media WHERE id = $1 AND tenant_id = $2 AND origin = 0 AND state = 0 AND NOT bytes_gone",
             )
             .bind(id.uuid())
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .execute(self.pool())
             .await?;
             Ok(())
@@ -75,7 +77,7 @@ impl MediaFiles for Postgres {
 
     async fn linked_media(&self, id: MediaId) -> Result<Option<Media>> {
         self.reading(|| async {
-            let row = sqlx::query(concat!("SELECT ", columns!(), " FROM media WHERE id = $1"))
+            let row = sqlx::query(concat!("SELECT ", columns!(), " FROM linked_media($1)"))
                 .bind(id.uuid())
                 .fetch_optional(self.pool())
                 .await?;
@@ -95,7 +97,7 @@ impl MediaFiles for Postgres {
             ))
             .bind(now.as_millis())
             .bind(id.uuid())
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .fetch_optional(self.pool())
             .await?;
             Ok(known.is_some())
@@ -108,7 +110,7 @@ impl MediaFiles for Postgres {
             let sum = sqlx::query(
                 "SELECT coalesce(sum(size), 0)::BIGINT FROM media WHERE tenant_id = $1 AND state = 1 AND NOT bytes_gone",
             )
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .fetch_one(self.pool())
             .await?;
             Ok(u64::try_from(sum.try_get::<i64, _>(0)?).unwrap_or_default())
@@ -132,21 +134,14 @@ impl MediaFiles for Postgres {
     }
 
     async fn media_deleted(&self, files: &[(TenantId, MediaId)]) -> Result<()> {
-        let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) = files.iter().map(|(tenant, id)| (tenant.uuid(), id.uuid())).unzip();
-        self.writing(|| async {
-            sqlx::query(
-                "UPDATE media SET bytes_gone = TRUE, reason = CASE state WHEN 2 THEN reason ELSE 'expired' END, state = 2,
-                        filename = NULL, link = NULL, source = NULL
-                 FROM unnest($1::UUID[], $2::UUID[]) AS gone (tenant_id, id)
-                 WHERE media.id = gone.id AND media.tenant_id = gone.tenant_id",
-            )
-            .bind(&tenants)
-            .bind(&ids)
-            .execute(self.pool())
-            .await?;
-            Ok(())
-        })
-        .await
+        let mut tenants: BTreeMap<TenantId, Vec<Uuid>> = BTreeMap::new();
+        for (tenant, id) in files {
+            tenants.entry(*tenant).or_default().push(id.uuid());
+        }
+        for (tenant, ids) in &tenants {
+            self.writing(|| async { Ok(bytes_gone(self.pool(), *tenant, ids).await?) }).await?;
+        }
+        Ok(())
     }
 }
 
@@ -163,7 +158,7 @@ async fn create(pool: &PgPool, media: &Media) -> sqlx::Result<bool> {
          SELECT 1 FROM tenants WHERE id = $2"
     ))
     .bind(media.id.uuid())
-    .bind(media.tenant.uuid())
+    .bind(media.tenant.scope())
     .bind(media.instance.as_ref().map(Id::uuid))
     .bind(origin_number(media.origin))
     .bind(state_number(media.state))
@@ -179,6 +174,20 @@ async fn create(pool: &PgPool, media: &Media) -> sqlx::Result<bool> {
     .fetch_optional(pool)
     .await?;
     Ok(row.is_some())
+}
+
+/// Files of a tenant whose bytes are gone.
+async fn bytes_gone(pool: &PgPool, tenant: TenantId, ids: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE media SET bytes_gone = TRUE, reason = CASE state WHEN 2 THEN reason ELSE 'expired' END, state = 2,
+                filename = NULL, link = NULL, source = NULL
+         WHERE id = ANY ($2) AND tenant_id = $1",
+    )
+    .bind(tenant.scope())
+    .bind(ids)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// Settles a pending file of no instance; whether it was pending.
@@ -199,7 +208,7 @@ async fn settle(conn: &mut PgConnection, tenant: TenantId, id: MediaId, outcome:
          WHERE id = $1 AND tenant_id = $2 AND instance_id IS NULL AND state = 0 AND NOT bytes_gone",
     )
     .bind(id.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(state_number(state))
     .bind(reason)
     .bind(size)
@@ -220,7 +229,7 @@ pub(crate) async fn delete_of_instance(
 ) -> sqlx::Result<()> {
     sqlx::query(concat!(delete!(), " WHERE tenant_id = $2 AND instance_id = $3 AND NOT bytes_gone"))
         .bind(now.as_millis())
-        .bind(tenant.uuid())
+        .bind(tenant.scope())
         .bind(instance.uuid())
         .execute(conn)
         .await?;
@@ -231,7 +240,7 @@ pub(crate) async fn delete_of_instance(
 pub(crate) async fn delete_of_tenant(conn: &mut PgConnection, tenant: TenantId, now: Timestamp) -> sqlx::Result<()> {
     sqlx::query(concat!(delete!(), " WHERE tenant_id = $2 AND NOT bytes_gone"))
         .bind(now.as_millis())
-        .bind(tenant.uuid())
+        .bind(tenant.scope())
         .execute(conn)
         .await?;
     Ok(())

@@ -6,6 +6,7 @@
 use crate::rows::{
     self, Id, direction_number, message_columns, message_source, message_status, outbound_columns, small, uuids,
 };
+use crate::scope::Enter;
 use crate::{Postgres, accept, queue};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -27,7 +28,7 @@ impl Messages for Postgres {
     }
 
     async fn message(&self, tenant: TenantId, id: MessageId) -> Result<Option<Message>> {
-        self.reading(|| async { Ok(find(self.pool(), &[id]).await?.pop().filter(|found| found.tenant == tenant)) }).await
+        self.reading(|| async { Ok(find(self.pool(), tenant, &[id]).await?.pop()) }).await
     }
 
     async fn messages_by_whatsapp_id(
@@ -50,7 +51,7 @@ impl Messages for Postgres {
                   LEFT JOIN queue q ON q.queue_order = m.queue_order
                   WHERE m.tenant_id = $1 ORDER BY m.queue_order LIMIT $4"
             ))
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .bind(instance.uuid())
             .bind(whatsapp_id)
             .bind(SAME_ID)
@@ -84,7 +85,7 @@ impl Messages for Postgres {
                 " = $5) AND ($6 IS NULL OR m.chat = $6)
                   ORDER BY m.id DESC LIMIT $7"
             ))
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .bind(instance.uuid())
             .bind(before.map_or(Uuid::max(), |id| id.uuid()))
             .bind(filter.direction.map(direction_number))
@@ -105,7 +106,7 @@ impl Messages for Postgres {
                  WHERE queue_order = (SELECT queue_order FROM messages WHERE id = $1 AND tenant_id = $2) ORDER BY jid",
             )
             .bind(id.uuid())
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .fetch_all(self.pool())
             .await?;
             Ok(rows.iter().map(member_receipt).collect::<sqlx::Result<_>>()?)
@@ -178,12 +179,19 @@ impl Messages for Postgres {
     }
 }
 
-/// The messages with these ids, whoever's they are.
-pub(crate) async fn find(conn: impl PgExecutor<'_>, ids: &[MessageId]) -> sqlx::Result<Vec<Message>> {
-    let rows = sqlx::query(concat!("SELECT ", message_columns!(), " FROM ", message_source!(), " WHERE m.id = ANY ($1)"))
-        .bind(uuids(ids))
-        .fetch_all(conn)
-        .await?;
+/// Those of the messages with these ids that are the tenant's.
+pub(crate) async fn find(conn: impl PgExecutor<'_>, tenant: TenantId, ids: &[MessageId]) -> sqlx::Result<Vec<Message>> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        message_columns!(),
+        " FROM ",
+        message_source!(),
+        " WHERE m.id = ANY ($1) AND m.tenant_id = $2"
+    ))
+    .bind(uuids(ids))
+    .bind(tenant.scope())
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(rows::message).collect()
 }
 

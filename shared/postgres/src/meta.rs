@@ -67,7 +67,10 @@ pub(crate) async fn settle_identity(
     if stored != SHARD_HASH {
         return Err(OpenError::OtherShardHash { stored });
     }
-    let log = put_if_absent(&mut transaction, "store.log", &rand::random::<u64>().to_be_bytes()).await?;
+    let log = match get(&mut *transaction, "store.log").await? {
+        Some(log) => log,
+        None => put_if_absent(&mut transaction, "store.log", &rand::random::<u64>().to_be_bytes()).await?,
+    };
     let log = log.try_into().map(u64::from_be_bytes).map_err(|_| OpenError::NotWarren)?;
     transaction.commit().await?;
     Ok(log)

@@ -1,6 +1,7 @@
 //! The schema, as numbered files that are never edited: each is applied in one transaction and recorded with its checksum.
 
 use crate::open::OpenError;
+use crate::roles;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, Row};
 use warren_domain::Timestamp;
@@ -19,15 +20,24 @@ const ALL: &[(i64, &str, &str)] = &[
     (7, "webhooks", include_str!("../../../migrations/postgres/0007_webhooks.sql")),
 ];
 
-/// Checks what was applied, and applies the rest if allowed.
-pub(crate) async fn settle(conn: &mut PgConnection, now: Timestamp, allowed: bool) -> Result<(), OpenError> {
+/// Checks what was applied, and applies the rest if allowed; then the roles of services, if they are wanted.
+pub(crate) async fn settle(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    allowed: bool,
+    with_roles: bool,
+) -> Result<(), OpenError> {
     // Who only looks takes no lock: a migration under way shows as pending.
     if !allowed {
         let pending = pending(conn).await?.len();
         return if pending == 0 { Ok(()) } else { Err(OpenError::Pending { count: pending }) };
     }
     sqlx::query("SELECT pg_advisory_lock($1, $2)").bind(LOCK.0).bind(LOCK.1).execute(&mut *conn).await?;
-    let settled = apply_pending(conn, now).await;
+    let settled = async {
+        apply_pending(&mut *conn, now).await?;
+        if with_roles { roles::settle(&mut *conn).await } else { Ok(()) }
+    };
+    let settled = settled.await;
     sqlx::query("SELECT pg_advisory_unlock($1, $2)").bind(LOCK.0).bind(LOCK.1).execute(conn).await?;
     settled
 }

@@ -2,6 +2,7 @@
 
 use crate::failure::Stop;
 use crate::rows::{Id, time};
+use crate::scope::Enter;
 use crate::{Postgres, tenants};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -20,7 +21,7 @@ impl Numbers for Postgres {
             let rows = sqlx::query(
                 "SELECT phone, jid, lid, checked_at FROM number_checks WHERE tenant_id = $1 AND phone = ANY ($2)",
             )
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .bind(phones)
             .fetch_all(self.pool())
             .await?;
@@ -64,7 +65,7 @@ async fn take(
          WHERE used.own + $4 <= $5 AND used.all + $4 <= $6
          ON CONFLICT (tenant_id, day, instance_id) DO UPDATE SET used = kept.used + excluded.used",
     )
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(i64::from(quota.day))
     .bind(instance.uuid())
     .bind(i64::from(count))

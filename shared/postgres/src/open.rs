@@ -3,7 +3,8 @@
 use crate::accept::Acceptor;
 use crate::events::Heads;
 use crate::lanes::{Lanes, Setup};
-use crate::{meta, migrations};
+use crate::roles::Service;
+use crate::{meta, migrations, roles};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use std::str::FromStr;
@@ -38,6 +39,10 @@ pub struct Options {
     pub shard_count: ShardCount,
     /// Whether pending migrations are applied (an empty store has all pending).
     pub migrate: bool,
+    /// Whether migrating makes the roles of services, and grants them their rights.
+    pub roles: bool,
+    /// Whose role the connections have. `None`: the login's rights, whatever they are.
+    pub service: Option<Service>,
     /// Connections of the edge and of all reads; 16 by default, at least 1.
     pub pool: u32,
     /// Committer lanes, each with a connection that is made when the first write comes; 4 by default, at least 1.
@@ -49,7 +54,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Options for a server, with 1,024 shards, 16 connections, 4 lanes, no migrations allowed, and the machine's clock.
+    /// Options for a server, with 1,024 shards, 16 connections, 4 lanes, no migrations allowed, no role, and the machine's
+    /// clock.
     #[must_use]
     pub fn new(url: impl Into<String>, network: impl Into<Option<Network>>) -> Self {
         Self {
@@ -58,6 +64,8 @@ impl Options {
             network: network.into(),
             shard_count: ShardCount::default(),
             migrate: false,
+            roles: false,
+            service: None,
             pool: 16,
             lanes: 4,
             clock: Arc::new(warren_domain::time::SystemClock),
@@ -125,6 +133,20 @@ pub enum OpenError {
     /// The database is something else's.
     #[error("the database has tables and none of them are Warren's: use an empty one")]
     NotWarren,
+    /// A role of a service is able to do what no service may.
+    #[error("the role {role} can log in, is powerful, or is a member of the owner: a service's role must be none of that")]
+    PowerfulRole {
+        /// Which one.
+        role: String,
+    },
+    /// The login has no rights of its own, and may not act as the service's role.
+    #[error("the login {login} may not act as {role}: GRANT \"{role}\" TO \"{login}\"")]
+    NoMember {
+        /// The login.
+        login: String,
+        /// The role.
+        role: String,
+    },
     /// Postgres refused.
     #[error("the store does not open: {0}")]
     Postgres(#[from] sqlx::Error),
@@ -163,26 +185,35 @@ impl Postgres {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let connect = connect_options(&options)?;
         let mut conn = first_connection(&connect).await?;
-        migrations::settle(&mut conn, options.clock.now(), options.migrate).await?;
+        let role = match options.service {
+            Some(service) => roles::act(&mut conn, service).await?,
+            None => None,
+        };
+        migrations::settle(&mut conn, options.clock.now(), options.migrate, options.roles).await?;
         let log = meta::settle_identity(&mut conn, options.network, options.shard_count).await?;
         conn.close().await?;
 
         let setup = Setup {
             connect: with_limits(&connect, &LANE_LIMITS),
+            role: role.clone(),
             clock: Arc::clone(&options.clock),
             shards: options.shard_count,
             observer: options.observer.clone(),
         };
-        let accepting = with_limits(&connect, &EDGE_LIMITS);
+        let acting = match &role {
+            Some(role) => connect.clone().options([("role", role)]),
+            None => connect.clone(),
+        };
+        let accepting = with_limits(&acting, &EDGE_LIMITS);
         let inner = Inner {
             acceptor: Acceptor::start(accepting, Arc::clone(&options.clock), options.observer),
             lanes: Lanes::start(options.lanes, &setup),
-            control: pool(CONTROL, with_limits(&connect, &CONTROL_LIMITS)),
-            edge: pool(options.pool, with_limits(&connect, &EDGE_LIMITS)),
+            control: pool(CONTROL, with_limits(&acting, &CONTROL_LIMITS)),
+            edge: pool(options.pool, with_limits(&acting, &EDGE_LIMITS)),
             heads: Heads::default(),
             log,
             shards: options.shard_count,
-            unlimited: connect,
+            unlimited: acting,
             clock: options.clock,
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -6,6 +6,7 @@
 use crate::edge::Tx;
 use crate::failure::{Class, Stop, class};
 use crate::rows::{self, Id, from_json, json, time};
+use crate::scope::Enter;
 use crate::{Postgres, keys, media, webhooks};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -22,7 +23,7 @@ impl Tenants for Postgres {
             sqlx::query(
                 "INSERT INTO tenants (id, name, limits, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
             )
-            .bind(tenant.id.uuid())
+            .bind(tenant.id.scope())
             .bind(&tenant.name)
             .bind(json(&tenant.limits)?)
             .bind(tenant.created_at.as_millis())
@@ -36,7 +37,7 @@ impl Tenants for Postgres {
     async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>> {
         self.reading(|| async {
             let row = sqlx::query("SELECT id, name, limits, created_at FROM tenants WHERE id = $1")
-                .bind(id.uuid())
+                .bind(id.scope())
                 .fetch_optional(self.pool())
                 .await?;
             Ok(row.as_ref().map(tenant).transpose()?)
@@ -46,7 +47,7 @@ impl Tenants for Postgres {
 
     async fn tenants(&self, after: Option<TenantId>, limit: u32) -> Result<Vec<Tenant>> {
         self.reading(|| async {
-            let rows = sqlx::query("SELECT id, name, limits, created_at FROM tenants WHERE id > $1 ORDER BY id LIMIT $2")
+            let rows = sqlx::query("SELECT id, name, limits, created_at FROM tenants_after($1, $2) ORDER BY id")
                 .bind(after.map_or(Uuid::nil(), |id| id.uuid()))
                 .bind(i64::from(limit))
                 .fetch_all(self.pool())
@@ -62,7 +63,7 @@ impl Tenants for Postgres {
                 "UPDATE tenants SET name = coalesce($2, name), limits = coalesce($3, limits) WHERE id = $1
                  RETURNING id, name, limits, created_at",
             )
-            .bind(id.uuid())
+            .bind(id.scope())
             .bind(&patch.name)
             .bind(patch.limits.as_ref().map(json).transpose()?)
             .fetch_optional(self.pool())
@@ -110,7 +111,7 @@ impl Tenants for Postgres {
 /// Locks a tenant's row until the transaction ends; whether there is one. Whoever has it sees all that was done under it before.
 pub(crate) async fn lock(conn: &mut PgConnection, id: TenantId) -> sqlx::Result<bool> {
     let found =
-        sqlx::query("SELECT 1 FROM tenants WHERE id = $1 FOR NO KEY UPDATE").bind(id.uuid()).fetch_optional(conn).await?;
+        sqlx::query("SELECT 1 FROM tenants WHERE id = $1 FOR NO KEY UPDATE").bind(id.scope()).fetch_optional(conn).await?;
     Ok(found.is_some())
 }
 

@@ -87,7 +87,7 @@ impl Webhooks for Postgres {
             if !edge::exists(self.pool(), tenant, id).await? {
                 return Ok(Vec::new());
             }
-            Ok(letters::dead(self.pool(), id, after, limit).await?)
+            Ok(letters::dead(self.pool(), Some(tenant), id, after, limit).await?)
         })
         .await
     }
@@ -97,7 +97,7 @@ impl Webhooks for Postgres {
             if !edge::exists(self.pool(), tenant, id).await? {
                 return Ok(vec![None; events.len()]);
             }
-            Ok(letters::positions(self.pool(), id, events).await?)
+            Ok(letters::positions(self.pool(), tenant, id, events).await?)
         })
         .await
     }
@@ -119,7 +119,7 @@ impl Webhooks for Postgres {
             if !edge::exists(self.pool(), tenant, id).await? {
                 return Ok(Vec::new());
             }
-            Ok(replays::of(self.pool(), id).await?)
+            Ok(replays::of(self.pool(), tenant, id).await?)
         })
         .await
     }
@@ -174,7 +174,7 @@ impl Deliveries for Postgres {
     }
 
     async fn letters(&self, webhook: WebhookId, after: i64, limit: u32) -> Result<Vec<DeadLetter>> {
-        self.reading(|| async { Ok(letters::dead(self.pool(), webhook, after, limit).await?) }).await
+        self.reading(|| async { Ok(letters::dead(self.pool(), None, webhook, after, limit).await?) }).await
     }
 
     async fn tidy_webhooks(&self, dead_before: Timestamp, limit: u32) -> Result<bool> {

@@ -137,7 +137,7 @@ async fn one_after_the_other(
 ) -> Result<Vec<Verdict>> {
     let mut transaction = conn.begin().await?;
     // All at once and in their order, as a single statement would.
-    sqlx::query("SELECT 1 FROM instance_counters WHERE instance_id = ANY ($1) ORDER BY instance_id FOR NO KEY UPDATE")
+    sqlx::query("SELECT lock_counters($1)")
         .bind(column(asked, |asked| asked.message.instance.uuid()))
         .execute(&mut *transaction)
         .await?;

@@ -5,9 +5,9 @@ use crate::messages;
 use crate::rows;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Result, Row};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use warren_domain::message::Times;
-use warren_domain::{Direction, Message, MessageId, MessageStatus};
+use warren_domain::{Direction, Message, MessageId, MessageStatus, TenantId};
 use warren_ports::ledger::{Accepted, NewMessage};
 
 const NEW: i16 = 0;
@@ -43,10 +43,17 @@ pub(super) async fn accepted(
     messages: &[&NewMessage],
     verdicts: &[Verdict],
 ) -> Result<Vec<Accepted>> {
-    let made: Vec<MessageId> =
-        messages.iter().zip(verdicts).filter_map(|(message, verdict)| verdict.replays(message)).collect();
-    let found = if made.is_empty() { Vec::new() } else { messages::find(conn, &made).await? };
-    let found: HashMap<MessageId, Message> = found.into_iter().map(|message| (message.id, message)).collect();
+    let mut made: BTreeMap<TenantId, Vec<MessageId>> = BTreeMap::new();
+    for (message, verdict) in messages.iter().zip(verdicts) {
+        if let Some(before) = verdict.replays(message) {
+            made.entry(message.tenant).or_default().push(before);
+        }
+    }
+    let mut found: HashMap<MessageId, Message> = HashMap::new();
+    for (tenant, ids) in made {
+        let messages = messages::find(&mut *conn, tenant, &ids).await?;
+        found.extend(messages.into_iter().map(|message| (message.id, message)));
+    }
     messages.iter().zip(verdicts).map(|(message, verdict)| told(message, *verdict, &found)).collect()
 }
 

@@ -9,7 +9,7 @@ use super::partitions::{self, Partition};
 use crate::failure::{Class, Stop, class};
 use crate::rows::time;
 use crate::{Postgres, meta};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgExecutor, Row};
+use sqlx::{Connection, PgConnection, PgExecutor, Row};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use warren_domain::{Result, Timestamp};
@@ -68,14 +68,15 @@ async fn drop_partition(conn: &mut PgConnection, partition: &Partition) -> Resul
         .await?
         .unwrap_or_default();
     sqlx::raw_sql(DROP_LOCK).execute(&mut *transaction).await?;
-    // The name is made of a number.
-    match sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(&mut *transaction).await {
-        Ok(_) => {}
+    let dropping = sqlx::query_scalar("SELECT drop_event_partition($1)").bind(partition.lower);
+    match dropping.fetch_one(&mut *transaction).await {
+        Ok(true) => {}
+        // Somebody else was faster.
+        Ok(false) => return Ok((0, false)),
         // Busy: the next round finds it again.
         Err(error) if class(&error) == Class::Passing => return Ok((0, false)),
         Err(error) => return Err(error.into()),
     }
-    sqlx::query("DELETE FROM event_partitions WHERE lower = $1").bind(partition.lower).execute(&mut *transaction).await?;
     meta::raise(&mut transaction, REMOVED_TO, partition.upper - 1).await?;
     transaction.commit().await?;
     tracing::info!(lower = partition.lower, upper = partition.upper, "a partition of the log was dropped");

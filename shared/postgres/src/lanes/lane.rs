@@ -180,7 +180,8 @@ impl Lane {
     /// One try: connects if need be, settles what is in doubt, carries out and commits.
     async fn attempt(&mut self, writes: &[&Write], relaxed: bool) -> Result<Carried, Failed> {
         if self.link.is_none() {
-            self.link = Some(Link::open(&self.setup.connect, self.former).await.map_err(Failed::Again)?);
+            self.link =
+                Some(Link::open(&self.setup.connect, self.setup.role.as_deref(), self.former).await.map_err(Failed::Again)?);
             self.former = None;
         }
         if let Some(carried) = self.resolve().await? {

@@ -1,6 +1,7 @@
 //! A lane's connection, and the proof that the one before it is no more.
 
 use crate::failure::{Class, class};
+use crate::roles;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection, Row};
 use std::time::Duration;
@@ -31,7 +32,13 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects, and does not return before `former` is gone: nothing that was sent to it can take effect any more.
-    pub(super) async fn open(connect: &PgConnectOptions, former: Option<Backend>) -> Result<Self, sqlx::Error> {
+    ///
+    /// The login's own rights last until then: a role neither sees nor ends the processes of its login.
+    pub(super) async fn open(
+        connect: &PgConnectOptions,
+        role: Option<&str>,
+        former: Option<Backend>,
+    ) -> Result<Self, sqlx::Error> {
         let timed_out = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
         let opening = async {
             let mut conn = connect.connect().await?;
@@ -47,6 +54,10 @@ impl Link {
         let mut link = tokio::time::timeout(CONNECT, opening).await.map_err(timed_out)??;
         if let Some(former) = former {
             tokio::time::timeout(CONNECT, link.end(former)).await.map_err(timed_out)??;
+        }
+        if let Some(role) = role {
+            let acting = roles::become_role(&mut link.conn, role);
+            tokio::time::timeout(CONNECT, acting).await.map_err(timed_out)??;
         }
         Ok(link)
     }

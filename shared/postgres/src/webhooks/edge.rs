@@ -4,6 +4,7 @@ use super::rows::{LIVE, webhook, webhook_columns};
 use crate::edge::Tx;
 use crate::failure::Stop;
 use crate::rows::{Id, json, millis};
+use crate::scope::Enter;
 use crate::tenants;
 use sqlx::{PgConnection, PgExecutor, PgPool, Result, Row};
 use uuid::Uuid;
@@ -29,7 +30,7 @@ pub(super) async fn create(tx: &mut Tx, webhook: &Webhook, limit: u32) -> Result
                 (SELECT count(*) FROM webhooks WHERE tenant_id = $2 AND deleted_at IS NULL)",
     )
     .bind(webhook.id.uuid())
-    .bind(webhook.tenant.uuid())
+    .bind(webhook.tenant.scope())
     .fetch_one(&mut **tx)
     .await?;
     match row.try_get::<Option<Uuid>, _>(0)? {
@@ -42,20 +43,21 @@ pub(super) async fn create(tx: &mut Tx, webhook: &Webhook, limit: u32) -> Result
         let detail = format!("A tenant has at most {limit} webhooks: delete one first.");
         return Err(Stop::Verdict(Error::new(ErrorKind::Exhausted, "webhook_limit", detail)));
     }
-    insert(tx, webhook).await?;
-    Ok(())
+    // Somebody else's with the same id, who is not shown here.
+    if insert(tx, webhook).await? { Ok(()) } else { Err(Stop::Verdict(Error::not_found())) }
 }
 
-async fn insert(conn: &mut PgConnection, webhook: &Webhook) -> Result<()> {
+/// Stores a webhook; `false` if the id is taken.
+async fn insert(conn: &mut PgConnection, webhook: &Webhook) -> Result<bool> {
     let (former, standing) = (webhook.secrets.former.as_ref(), &webhook.standing);
-    sqlx::query(concat!(
+    let done = sqlx::query(concat!(
         "INSERT INTO webhooks (",
         webhook_columns!(),
         ", version, attempts, failures, fence)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, 0, 0, 0)"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, 0, 0, 0) ON CONFLICT (id) DO NOTHING"
     ))
     .bind(webhook.id.uuid())
-    .bind(webhook.tenant.uuid())
+    .bind(webhook.tenant.scope())
     .bind(&webhook.url)
     .bind(&webhook.description)
     .bind(json(&webhook.events)?)
@@ -74,7 +76,7 @@ async fn insert(conn: &mut PgConnection, webhook: &Webhook) -> Result<()> {
     .bind(millis(standing.missed_at))
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 pub(super) async fn find(conn: impl PgExecutor<'_>, tenant: TenantId, id: WebhookId) -> Result<Option<Webhook>> {
@@ -84,7 +86,7 @@ pub(super) async fn find(conn: impl PgExecutor<'_>, tenant: TenantId, id: Webhoo
         " FROM webhooks WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL"
     ))
     .bind(id.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .fetch_optional(conn)
     .await?;
     row.as_ref().map(webhook).transpose()
@@ -94,7 +96,7 @@ pub(super) async fn find(conn: impl PgExecutor<'_>, tenant: TenantId, id: Webhoo
 pub(super) async fn exists(pool: &PgPool, tenant: TenantId, id: WebhookId) -> Result<bool> {
     let found = sqlx::query("SELECT 1 FROM webhooks WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL")
         .bind(id.uuid())
-        .bind(tenant.uuid())
+        .bind(tenant.scope())
         .fetch_optional(pool)
         .await?;
     Ok(found.is_some())
@@ -105,7 +107,7 @@ pub(super) async fn lock(conn: &mut PgConnection, tenant: TenantId, id: WebhookI
     let found =
         sqlx::query("SELECT 1 FROM webhooks WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE")
             .bind(id.uuid())
-            .bind(tenant.uuid())
+            .bind(tenant.scope())
             .fetch_optional(conn)
             .await?;
     Ok(found.is_some())
@@ -117,7 +119,7 @@ pub(super) async fn list(pool: &PgPool, tenant: TenantId, after: Option<WebhookI
         webhook_columns!(),
         " FROM webhooks WHERE tenant_id = $1 AND deleted_at IS NULL AND id > $2 ORDER BY id LIMIT $3"
     ))
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(after.map_or(Uuid::nil(), |id| id.uuid()))
     .bind(i64::from(limit))
     .fetch_all(pool)
@@ -142,7 +144,7 @@ pub(super) async fn update(
          WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL",
     )
     .bind(id.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(&patch.url)
     .bind(patch.description.is_some())
     .bind(patch.description.as_ref().and_then(Option::as_ref))
@@ -198,7 +200,7 @@ pub(super) async fn rotate(
          WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL AND secret <> $3",
     )
     .bind(id.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(secret.reveal())
     .bind(former_until.as_millis())
     .bind(at.as_millis())
@@ -215,7 +217,7 @@ pub(super) async fn delete(pool: &PgPool, tenant: TenantId, id: WebhookId, now: 
     ))
     .bind(now.as_millis())
     .bind(id.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .execute(pool)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -225,7 +227,7 @@ pub(super) async fn delete(pool: &PgPool, tenant: TenantId, id: WebhookId, now: 
 pub(crate) async fn delete_of_tenant(conn: &mut PgConnection, tenant: TenantId, now: Timestamp) -> Result<()> {
     sqlx::query(concat!("UPDATE webhooks SET ", tombstone!(), " WHERE tenant_id = $2 AND deleted_at IS NULL"))
         .bind(now.as_millis())
-        .bind(tenant.uuid())
+        .bind(tenant.scope())
         .execute(conn)
         .await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::rows::{attempt, dead_letter, dead_letter_columns};
 use crate::rows::Id;
+use crate::scope::Enter;
 use sqlx::{PgConnection, PgPool, Result, Row};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ pub(super) async fn attempts(
          ORDER BY number DESC LIMIT $5",
     )
     .bind(webhook.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(filter.before.unwrap_or(i64::MAX))
     .bind(filter.failed)
     .bind(i64::from(limit))
@@ -33,28 +34,45 @@ pub(super) async fn attempts(
     rows.iter().map(attempt).collect()
 }
 
-pub(super) async fn dead(pool: &PgPool, webhook: WebhookId, after: i64, limit: u32) -> Result<Vec<DeadLetter>> {
+/// Dead letters behind a position; of whichever tenant, if none is named.
+pub(super) async fn dead(
+    pool: &PgPool,
+    tenant: Option<TenantId>,
+    webhook: WebhookId,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<DeadLetter>> {
     let rows = sqlx::query(concat!(
         "SELECT ",
         dead_letter_columns!(),
-        " FROM webhook_dead_letters WHERE webhook_id = $1 AND position > $2 ORDER BY position LIMIT $3"
+        " FROM webhook_dead_letters
+          WHERE webhook_id = $1 AND position > $2 AND ($4 IS NULL OR tenant_id = $4) ORDER BY position LIMIT $3"
     ))
     .bind(webhook.uuid())
     .bind(after)
     .bind(i64::from(limit))
+    .bind(tenant.as_ref().map(Enter::scope))
     .fetch_all(pool)
     .await?;
     rows.iter().map(dead_letter).collect()
 }
 
-pub(super) async fn positions(pool: &PgPool, webhook: WebhookId, events: &[EventId]) -> Result<Vec<Option<i64>>> {
+pub(super) async fn positions(
+    pool: &PgPool,
+    tenant: TenantId,
+    webhook: WebhookId,
+    events: &[EventId],
+) -> Result<Vec<Option<i64>>> {
     let ids: Vec<Uuid> = events.iter().map(|event| event.0.uuid()).collect();
-    let rows =
-        sqlx::query("SELECT event_id, position FROM webhook_dead_letters WHERE webhook_id = $1 AND event_id = ANY ($2)")
-            .bind(webhook.uuid())
-            .bind(&ids)
-            .fetch_all(pool)
-            .await?;
+    let rows = sqlx::query(
+        "SELECT event_id, position FROM webhook_dead_letters
+         WHERE webhook_id = $1 AND event_id = ANY ($2) AND tenant_id = $3",
+    )
+    .bind(webhook.uuid())
+    .bind(&ids)
+    .bind(tenant.scope())
+    .fetch_all(pool)
+    .await?;
     let found: HashMap<Uuid, i64> = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_>>()?;
     Ok(ids.iter().map(|id| found.get(id).copied()).collect())
 }

@@ -3,6 +3,7 @@
 use super::rows::replay;
 use crate::failure::Stop;
 use crate::rows::{Id, json};
+use crate::scope::Enter;
 use sqlx::{PgConnection, PgExecutor, Result};
 use warren_domain::webhook::Replay;
 use warren_domain::{Error, ErrorKind, ReplayId, TenantId, WebhookId};
@@ -14,7 +15,7 @@ pub(super) async fn start(
     replay: &Replay,
     limit: u32,
 ) -> Result<(), Stop> {
-    let under_way = of(&mut *conn, webhook).await?;
+    let under_way = of(&mut *conn, tenant, webhook).await?;
     if under_way.iter().any(|other| other.id == replay.id) {
         return Ok(());
     }
@@ -27,7 +28,7 @@ pub(super) async fn start(
     )
     .bind(webhook.uuid())
     .bind(replay.id.uuid())
-    .bind(tenant.uuid())
+    .bind(tenant.scope())
     .bind(json(&replay.what)?)
     .bind(replay.position)
     .bind(replay.created_at.as_millis())
@@ -37,11 +38,14 @@ pub(super) async fn start(
     Ok(())
 }
 
-pub(super) async fn of(conn: impl PgExecutor<'_>, webhook: WebhookId) -> Result<Vec<Replay>> {
-    let rows = sqlx::query("SELECT id, source, position, created_at FROM webhook_replays WHERE webhook_id = $1 ORDER BY id")
-        .bind(webhook.uuid())
-        .fetch_all(conn)
-        .await?;
+pub(super) async fn of(conn: impl PgExecutor<'_>, tenant: TenantId, webhook: WebhookId) -> Result<Vec<Replay>> {
+    let rows = sqlx::query(
+        "SELECT id, source, position, created_at FROM webhook_replays WHERE webhook_id = $1 AND tenant_id = $2 ORDER BY id",
+    )
+    .bind(webhook.uuid())
+    .bind(tenant.scope())
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(replay).collect()
 }
 
