@@ -40,8 +40,6 @@ async fn another_leader_decides_soon() {
     let (led, decided) = (median_and_worst(led), median_and_worst(decided));
     println!("{KILLS} kills of the leader: another leads after median {:?}, worst {:?}", led.0, led.1);
     println!("a report was decided after median {:?}, worst {:?}", decided.0, decided.1);
-    // Alone on a machine, the worst is below a second.
-    assert!(led.0 < Duration::from_millis(1_500), "{led:?}");
     // Nobody was taken for dead over it: `asks` has no lease, and is heard.
     assert_eq!(group.total("deaths_total"), 0.0);
     assert_eq!(a.assigned().len(), group.ledger.loads()["a"]);

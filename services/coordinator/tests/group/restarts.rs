@@ -12,8 +12,7 @@ use warren_raft::{
 
 /// Makes so many entries.
 async fn entries(group: &Group, count: u32) {
-    let leader = group.leader().await;
-    let (address, caller) = (group.address(leader), Caller::new(Credential::new(CLUSTER, SECRET)));
+    let caller = Caller::new(Credential::new(CLUSTER, SECRET));
     for weight in 1..=count {
         let attach = Attach {
             worker: "many".to_owned(),
@@ -23,8 +22,14 @@ async fn entries(group: &Group, count: u32) {
             hash: SHARD_HASH.to_owned(),
             draining: true,
         };
-        let request = Request { address: &address, path: ATTACH, sender: 0, target: leader };
-        drop(caller.open(request, &attach, Duration::from_secs(10)).await.unwrap());
+        // On a machine that tests share, another leader may be elected in between.
+        until("it is attached", async || {
+            let leader = group.leader().await;
+            let address = group.address(leader);
+            let request = Request { address: &address, path: ATTACH, sender: 0, target: leader };
+            caller.open(request, &attach, Duration::from_secs(10)).await.is_ok()
+        })
+        .await;
     }
 }
 

@@ -325,9 +325,9 @@ async fn a_pace_spreads_messages() {
         handed.push(moment(&raw(&stage, id).await, "handed_at").as_millis());
     }
     assert!(handed.is_sorted(), "not in their order: {handed:?}");
-    // The claim is committed a moment after the pace let it go.
-    let gaps: Vec<_> = handed.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(gaps.iter().all(|gap| *gap >= PACE / 2 - 50), "{gaps:?}");
+    // A claim is committed some while after the pace let it go, which shortens the gap to the next one: four in a row do not.
+    let fours: Vec<_> = handed.windows(5).map(|five| five[4] - five[0]).collect();
+    assert!(fours.iter().all(|four| *four >= 4 * PACE / 2), "{handed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
