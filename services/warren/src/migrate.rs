@@ -1,6 +1,7 @@
 //! `warren migrate`: brings a store up to date without serving it.
 
 use crate::args::Common;
+use crate::compose::cluster::Client;
 use crate::compose::{cluster, local};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
@@ -11,7 +12,7 @@ pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
     let settings = settings::load(&arguments)?.config;
     warren_runtime::log::start(&settings.log.filter, settings.log.format).map_err(Failure::config)?;
     if settings.database.url.is_some() {
-        let store = cluster::open_store(&settings, "warren migrate", None, None, true).await?;
+        let store = cluster::open_store(&settings, Client::Command("warren migrate"), None, None, true).await?;
         store.close().await;
         serve::say("the database is up to date\n");
         return Ok(());

@@ -4,6 +4,7 @@
 //! not whole, and is not taken. What is sealed in it stays sealed: the cluster needs the same sealing key.
 
 use crate::args;
+use crate::compose::cluster::Client;
 use crate::compose::{self, cluster, local};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
@@ -108,7 +109,7 @@ async fn put(file: &mut BufWriter<tokio::fs::File>, line: &Line) -> std::io::Res
 pub(crate) async fn import(arguments: args::Import) -> Result<(), Failure> {
     let settings = settings::load(&arguments.common)?.config;
     warren_runtime::log::start(&settings.log.filter, settings.log.format).map_err(Failure::config)?;
-    let store = cluster::open_store(&settings, "warren import", None, None, false).await?;
+    let store = cluster::open_store(&settings, Client::Command("warren import"), None, None, false).await?;
     let (chunks, received) = mpsc::channel(AHEAD);
     let mut reader = Reader { settings: &settings, files: Vec::new() };
     let (imported, ()) = tokio::join!(store.import(received), reader.feed(&arguments.file, chunks));

@@ -205,7 +205,7 @@ pub(crate) async fn act(conn: &mut PgConnection, service: Service) -> Result<Opt
             become_role(conn, &role).await?;
             Ok(Some(role))
         }
-        Some(false) if !reads_tables(&mut *conn).await? => {
+        Some(false) if !owns_tables(&mut *conn).await? => {
             let login = sqlx::query_scalar("SELECT session_user::TEXT").fetch_one(conn).await?;
             Err(OpenError::NoMember { login, role })
         }
@@ -220,12 +220,15 @@ pub(crate) async fn act(conn: &mut PgConnection, service: Service) -> Result<Opt
     }
 }
 
-/// Whether a login has rights of its own.
-async fn reads_tables(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    let reads: Option<bool> =
-        sqlx::query_scalar("SELECT has_table_privilege(to_regclass('warren_migrations'), 'SELECT')").fetch_one(conn).await?;
-    // Without tables there is nothing to read.
-    Ok(reads.unwrap_or(true))
+/// Whether a login has the rights of the tables' owner.
+async fn owns_tables(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let owns: Option<bool> = sqlx::query_scalar(
+        "SELECT pg_has_role(session_user, relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('warren_migrations')",
+    )
+    .fetch_optional(conn)
+    .await?;
+    // Without tables nothing is refused.
+    Ok(owns.unwrap_or(true))
 }
 
 /// `SET ROLE`, for as long as the connection lives.

@@ -10,7 +10,7 @@ use warren_domain::{Network, ShardCount};
 use warren_egress::Guard;
 use warren_nats::ConnectError;
 use warren_ports::lease::Incarnation;
-use warren_postgres::{OpenError, Postgres};
+use warren_postgres::{OpenError, Postgres, Service};
 use warren_raft::{ClientOptions, Credential, Group, RaftPlacement};
 use warren_redis::Redis;
 use warren_runtime::config::Secret;
@@ -52,17 +52,46 @@ fn needed<'a>(secret: Option<&'a Secret>, variable: &str, key: &str, purpose: &s
     secret.ok_or_else(|| Failure::config(format!("{variable} ({key}) is missing: {purpose}")))
 }
 
-/// Options of the store for a service.
+/// Who opens the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Client {
+    /// A service, with the rights of its role.
+    Service(Service),
+    /// A command of the operator, with the rights of the login.
+    Command(&'static str),
+}
+
+impl Client {
+    /// How it calls itself at the server.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Service(Service::Gateway) => "warren gateway",
+            Self::Service(Service::Worker) => "warren worker",
+            Self::Service(Service::Dispatcher) => "warren dispatcher",
+            Self::Command(name) => name,
+        }
+    }
+
+    const fn service(self) -> Option<Service> {
+        match self {
+            Self::Service(service) => Some(service),
+            Self::Command(_) => None,
+        }
+    }
+}
+
+/// Options of the store for whoever opens it.
 fn store_options(
     settings: &Settings,
-    service: &str,
+    client: Client,
     network: Option<Network>,
     metrics: Option<&Metrics>,
 ) -> Result<warren_postgres::Options, Failure> {
     let url =
         needed(settings.database.url.as_ref(), "DATABASE_URL", "database.url", "a cluster keeps everything in Postgres")?;
     Ok(warren_postgres::Options {
-        application_name: service.to_owned(),
+        application_name: client.name().to_owned(),
+        service: client.service(),
         shard_count: ShardCount(settings.store.shard_count),
         pool: settings.database.connections,
         lanes: settings.database.lanes,
@@ -71,15 +100,15 @@ fn store_options(
     })
 }
 
-/// Opens the store; `migrate` brings it up to date first.
+/// Opens the store; `migrate` brings it up to date first, the roles of services included.
 pub(crate) async fn open_store(
     settings: &Settings,
-    service: &str,
+    client: Client,
     network: Option<Network>,
     metrics: Option<&Metrics>,
     migrate: bool,
 ) -> Result<Postgres, Failure> {
-    let options = warren_postgres::Options { migrate, ..store_options(settings, service, network, metrics)? };
+    let options = warren_postgres::Options { migrate, roles: migrate, ..store_options(settings, client, network, metrics)? };
     Postgres::open(options).await.map_err(|error| match error {
         OpenError::Unreachable { .. } => Failure::unavailable(format!("DATABASE_URL: {error}")),
         OpenError::Url(_) => Failure::config(format!("DATABASE_URL: {error}")),
@@ -163,7 +192,7 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) async fn open(settings: &Settings, metrics: Metrics) -> Result<Self, Failure> {
         let shared = Shared::new(settings, metrics);
-        let store = open_store(settings, "warren gateway", None, None, false).await?;
+        let store = open_store(settings, Client::Service(Service::Gateway), None, None, false).await?;
         let files = open_files(settings, &store).await?;
         let bus = open_bus(settings, "gateway", &shared.metrics).await?;
         let redis = open_redis(settings, &shared.metrics).await?;
@@ -207,7 +236,8 @@ impl Worker {
     pub(crate) async fn open(settings: &Settings, network: Network, metrics: Metrics) -> Result<Self, Failure> {
         let shared = Shared::new(settings, metrics);
         let group = group(settings)?;
-        let store = open_store(settings, "warren worker", Some(network), Some(&shared.metrics), false).await?;
+        let store =
+            open_store(settings, Client::Service(Service::Worker), Some(network), Some(&shared.metrics), false).await?;
         let files = open_files(settings, &store).await?;
         let bus = open_bus(settings, "worker", &shared.metrics).await?;
         let redis = open_redis(settings, &shared.metrics).await?;
@@ -265,7 +295,7 @@ impl Dispatcher {
     pub(crate) async fn open(settings: &Settings, metrics: Metrics) -> Result<Self, Failure> {
         let shared = Shared::new(settings, metrics);
         let egress = super::guard(settings)?;
-        let store = open_store(settings, "warren dispatcher", None, None, false).await?;
+        let store = open_store(settings, Client::Service(Service::Dispatcher), None, None, false).await?;
         let bus = open_bus(settings, "dispatcher", &shared.metrics).await?;
         Ok(Self { shared, store, bus, egress })
     }

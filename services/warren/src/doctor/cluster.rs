@@ -1,19 +1,22 @@
 //! What a process of a cluster would need: each looked at for itself, so that one that is away hides no other.
 
 use super::{Finding, Report};
+use crate::compose::cluster::Client;
 use crate::compose::{self, cluster};
 use crate::failure::Failure;
 use crate::sealing_key;
 use crate::settings::Settings;
 use warren_ports::ledger::Ownership;
+use warren_postgres::Standing;
 
 /// Looks at everything that the settings name.
 pub(super) async fn examine(settings: &Settings, report: &mut Report) {
     let (postgres, redis, nats, coordinators) =
         tokio::join!(postgres(settings), redis(settings), nats(settings), coordinators(settings));
-    let (postgres, sealing) = postgres;
+    let (postgres, more) = postgres;
     report.add("DATABASE_URL", postgres);
-    if let Some(sealing) = sealing {
+    if let Some((roles, sealing)) = more {
+        report.add("database roles", roles);
         report.add("sealing key", sealing);
     }
     report.add("REDIS_URL", redis);
@@ -32,8 +35,9 @@ fn wrong(failure: Failure) -> String {
         .to_owned()
 }
 
-async fn postgres(settings: &Settings) -> (Finding, Option<Finding>) {
-    let store = match cluster::open_store(settings, "warren doctor", None, None, false).await {
+/// Whether the store answers; and if it opens, how its roles and its key are.
+async fn postgres(settings: &Settings) -> (Finding, Option<(Finding, Finding)>) {
+    let store = match cluster::open_store(settings, Client::Command("warren doctor"), None, None, false).await {
         Ok(store) => store,
         Err(failure) => return (Err(wrong(failure)), None),
     };
@@ -47,8 +51,26 @@ async fn postgres(settings: &Settings) -> (Finding, Option<Finding>) {
         None => Err("is not set; workers need it (WARREN_SEALING_KEY)".to_owned()),
         Some(_) => sealing_key::examine(&store, std::path::Path::new("."), key).await.map_err(wrong),
     };
+    let roles = match store.standing().await {
+        Ok(standing) => roles(&standing),
+        Err(error) => Err(error.detail.to_string()),
+    };
     store.close().await;
-    (finding, Some(sealing))
+    (finding, Some((roles, sealing)))
+}
+
+/// Under which roles services run that have this login.
+fn roles(standing: &Standing) -> Finding {
+    let Standing { login, unbound, roles, acts_as } = standing;
+    let named = acts_as.join(", ");
+    match (roles.is_empty(), acts_as.is_empty(), unbound) {
+        (_, false, _) => Ok(format!("services whose login is {login} run as {named}")),
+        (true, _, true) => Err(format!(
+            "there are none, and services run as {login}, whom row level security does not bind: `warren migrate` makes them"
+        )),
+        (true, _, false) => Ok(format!("there are none; services have all rights of {login}: `warren migrate` says why")),
+        (false, true, _) => Err(format!("{login} may act as none of {}: grant it one of them", roles.join(", "))),
+    }
 }
 
 async fn redis(settings: &Settings) -> Finding {

@@ -135,6 +135,7 @@ pub(super) fn sql(schema: &str, names: &Names) -> String {
     let everybody = format!("{gateway}, {worker}, {dispatcher}");
     let mut sql = String::new();
     let mut say = |line: String| writeln!(sql, "{line};").unwrap_or_default();
+    say(format!("REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC"));
     say(format!("GRANT USAGE ON SCHEMA {schema} TO {everybody}"));
     for kind in ["TABLES", "SEQUENCES"] {
         say(format!("REVOKE ALL ON ALL {kind} IN SCHEMA {schema} FROM {everybody}"));
@@ -181,7 +182,9 @@ fn policies(table: &Table, schema: &str, [gateway, worker, dispatcher]: [&str; 3
         Rows::Facts => {
             policy("readers", format!("FOR SELECT TO {gateway} USING (true)"));
             policy("gateway", format!("FOR INSERT TO {gateway} WITH CHECK (name NOT LIKE 'store.%')"));
-            policy("owner_of_shards", format!("TO {worker} USING (true)"));
+            policy("owner_of_shards", format!("FOR SELECT TO {worker} USING (true)"));
+            policy("first_writer", format!("FOR INSERT TO {worker} WITH CHECK (true)"));
+            policy("retention", format!("FOR UPDATE TO {worker} USING (name = '{}')", crate::events::REMOVED_TO));
             policy("dispatcher", format!("FOR SELECT TO {dispatcher} USING (name LIKE 'store.%')"));
         }
     }

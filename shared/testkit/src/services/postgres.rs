@@ -273,7 +273,8 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         if self.private.is_none()
-            && let Ok(mut command) = psql_command(&self.server, &[&format!("DROP DATABASE {} WITH (FORCE)", self.name)])
+            && let Ok(mut command) =
+                psql_command(&self.server, &[&format!("DROP DATABASE {} WITH (FORCE)", self.name), &roles_go(&self.name)])
         {
             let _ = command.as_std_mut().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
@@ -286,6 +287,17 @@ impl Drop for Database {
 /// Postgres refuses one, or does not answer.
 pub async fn query(url: &str, statements: &[&str]) -> Result<String> {
     psql(url, statements).await
+}
+
+/// Removes the roles of the server whose names begin with a database's: they lose what they had with it.
+fn roles_go(database: &str) -> String {
+    format!(
+        "DO $$ DECLARE role TEXT; BEGIN
+             FOR role IN SELECT rolname FROM pg_roles WHERE starts_with(rolname, '{database}_') LOOP
+                 EXECUTE format('DROP ROLE %I', role);
+             END LOOP;
+         END $$"
+    )
 }
 
 async fn psql(url: &str, statements: &[&str]) -> Result<String> {
