@@ -1,7 +1,8 @@
 //! How fast messages are accepted: callers that come at a rate, whatever the answers take, and callers that each wait for their
 //! answer. For each: how long a caller waited, commits and bytes of write-ahead log a message; over a Postgres of its own that
 //! syncs to disk, or the one that `WARREN_BENCH_POSTGRES` names (an empty database).
-//! Prints only. `cargo run --release -p warren-postgres --example accept -- [seconds each]`
+//! With `gateway` behind the seconds, under the gateway's role and not as the owner.
+//! Prints only. `cargo run --release -p warren-postgres --example accept -- [seconds each] [gateway]`
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "an example")]
 
@@ -18,7 +19,7 @@ use warren_domain::{
     Delivery, Health, Instance, InstanceId, InstanceState, MessageId, Network, Tenant, TenantId, Timestamp,
 };
 use warren_ports::ledger::{Accepted, IdempotencyKey, Instances, Messages, NewMessage, Tenants};
-use warren_postgres::{Options, Postgres};
+use warren_postgres::{Options, Postgres, Service};
 use warren_testkit::services;
 
 const INSTANCES: usize = 1_000;
@@ -140,8 +141,10 @@ fn report(name: &str, mut took: Vec<Duration>, span: Duration, before: (i64, i64
     );
 }
 
-async fn prepared(url: &str, keyed: bool) -> Arc<Bench> {
-    let store = Postgres::open(Options { migrate: true, ..Options::new(url, Network::Whatsapp) }).await.unwrap();
+async fn prepared(url: &str, service: Option<Service>, keyed: bool) -> Arc<Bench> {
+    let options = || Options::new(url, Network::Whatsapp);
+    Postgres::open(Options { migrate: true, roles: service.is_some(), ..options() }).await.unwrap().close().await;
+    let store = Postgres::open(Options { service, ..options() }).await.unwrap();
     let id = TenantId::generate();
     let at = Timestamp::default();
     store.create_tenant(&Tenant { id, name: "T".into(), limits: Limits::default(), created_at: at }).await.unwrap();
@@ -172,12 +175,16 @@ async fn prepared(url: &str, keyed: bool) -> Arc<Bench> {
 async fn main() {
     let seconds = std::env::args().nth(1).map_or(5, |seconds| seconds.parse().unwrap());
     let span = Duration::from_secs(seconds);
+    let service = std::env::args().nth(2).map(|name| {
+        assert_eq!(name, "gateway");
+        Service::Gateway
+    });
     let named = std::env::var("WARREN_BENCH_POSTGRES").ok();
     let server = if named.is_none() { Some(services::Postgres::start_durable().await.unwrap()) } else { None };
     let url = named.or_else(|| server.as_ref().map(services::Postgres::url)).unwrap();
     let mut conn = PgConnection::connect(&url).await.unwrap();
     for keyed in [false, true] {
-        let bench = prepared(&url, keyed).await;
+        let bench = prepared(&url, service, keyed).await;
         println!("{} an idempotency key", if keyed { "with" } else { "without" });
         bench.in_turn(8, Duration::from_secs(1)).await;
         raw_commits(&mut conn, span).await;
