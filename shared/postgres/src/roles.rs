@@ -203,6 +203,7 @@ pub(crate) async fn act(conn: &mut PgConnection, service: Service) -> Result<Opt
     match may_act(&mut *conn, &role).await? {
         Some(true) => {
             become_role(conn, &role).await?;
+            tracing::info!(role, "the database gives this process the rights of its role");
             Ok(Some(role))
         }
         Some(false) if !owns_tables(&mut *conn).await? => {

@@ -97,3 +97,24 @@ async fn files(settings: &Settings) -> Finding {
     };
     Ok(format!("are in {place}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(unbound: bool, roles: &[&str], acts_as: &[&str]) -> Standing {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Standing { login: "me".to_owned(), unbound, roles: owned(roles), acts_as: owned(acts_as) }
+    }
+
+    #[test]
+    fn a_login_that_nothing_binds_is_wrong() {
+        assert!(roles(&standing(true, &[], &[])).is_err());
+        assert!(roles(&standing(false, &[], &[])).is_ok());
+        assert!(roles(&standing(false, &["a_gateway"], &[])).is_err());
+        assert_eq!(
+            roles(&standing(true, &["g", "w"], &["g", "w"])),
+            Ok("services whose login is me run as g, w".to_owned())
+        );
+    }
+}
