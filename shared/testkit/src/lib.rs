@@ -13,6 +13,7 @@ pub mod services;
 mod simulator;
 mod stage;
 mod stream;
+mod tether;
 mod warren;
 
 pub use api::{Answer, Api, Draft};

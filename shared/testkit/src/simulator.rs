@@ -3,6 +3,7 @@
 use crate::api::{Answer, answer, http};
 use crate::eventually::{PATIENCE, eventually};
 use crate::process::Process;
+use crate::tether;
 use anyhow::{Context, Result};
 use reqwest::{Client, Method};
 use serde::Deserialize;
@@ -11,7 +12,6 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -124,10 +124,10 @@ impl Simulator {
     /// It does not start.
     pub async fn start(binary: &Path) -> Result<Self> {
         let folder = tempfile::tempdir().context("a folder for the simulator")?;
-        let mut command = Command::new(binary);
+        let mut command = tether::command(binary, None);
         command.args(["simulator", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path());
         command.current_dir(folder.path());
-        let mut process = Process::start(command)?;
+        let mut process = tether::start(command)?;
         let url = eventually("the simulator's address", PATIENCE, async || {
             anyhow::ensure!(process.is_running(), "the simulator ended: {}", process.last_lines(10));
             let line = process.stdout().into_iter().find(|line| line.starts_with("Simulator"));

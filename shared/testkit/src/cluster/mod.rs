@@ -9,8 +9,8 @@ pub use servers::{Durability, Ledger, Servers};
 
 use crate::api::Api;
 use crate::eventually::{PATIENCE, eventually};
-use crate::process::Process;
 use crate::services::Port;
+use crate::tether;
 use crate::warren::{Keys, bare};
 use anyhow::{Context, Result, ensure};
 use node::Launch;
@@ -18,7 +18,6 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 /// How many of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -382,10 +381,10 @@ impl Cluster {
     /// # Errors
     /// It does not start, or does not end.
     pub async fn run(&self, arguments: &[&str]) -> Result<crate::process::Ended> {
-        let mut command = Command::new(&self.options.binary);
+        let mut command = tether::command(&self.options.binary, None);
         command.args(arguments).current_dir(self.folder.path());
         bare(&mut command);
         command.envs(self.environment());
-        Process::start(command)?.ended(PATIENCE).await
+        tether::start(command)?.ended(PATIENCE).await
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::eventually::{PATIENCE, eventually};
 use crate::process::{Ended, Process};
+use crate::tether;
 use crate::warren::{bare, word};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -77,12 +78,12 @@ impl Node {
     /// It runs already, or the operating system does not start it.
     pub fn start(&mut self) -> Result<()> {
         ensure!(!self.is_running(), "{} runs already", self.name);
-        self.process = Some(Process::start(self.command())?);
+        self.process = Some(tether::start(self.command())?);
         Ok(())
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.launch.binary);
+        let mut command = tether::command(&self.launch.binary, None);
         command.args(&self.launch.arguments).current_dir(&self.launch.folder);
         bare(&mut command);
         for (name, value) in &self.launch.environment {

@@ -1,8 +1,9 @@
 //! Postgres as a process, and fresh databases in one that tests share.
 
 use super::port::Port;
-use super::server::{Launch, Server, folder, tethered};
+use super::server::{Launch, Server, folder};
 use super::{binary, password};
+use crate::tether;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Signal, geteuid};
 use std::net::SocketAddr;
@@ -222,7 +223,8 @@ async fn init(folder: &TempDir, user: Option<&str>, password: &str) -> Result<()
         owned(&readable, &["-m", "600", &secret.to_string_lossy()]).await?;
         std::fs::rename(&readable, &secret).context("handing over the password")?;
     }
-    let mut command = tethered(&initdb, user);
+    let mut command = tether::command(&initdb, user);
+    command.env("LC_ALL", "C");
     command.arg("-D").arg(&data).arg(format!("--pwfile={}", secret.display())).args(["-U", SUPERUSER]);
     // Passwords of roles are checked, without the thousands of rounds that SCRAM costs every connection.
     command.args(["-A", "password", "--no-sync", "--no-instructions", "--locale=C", "--encoding=UTF8"]);

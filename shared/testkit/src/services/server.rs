@@ -3,17 +3,14 @@
 use super::port::Port;
 use crate::eventually::{PATIENCE, eventually};
 use crate::process::Process;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::tether;
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::process::Command;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 /// How long a server that is dropped may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
@@ -45,21 +42,10 @@ pub(super) fn folder(name: &str) -> Result<TempDir> {
     tempfile::Builder::new().prefix(&prefix).permissions(passable).tempdir().context("a folder for a server")
 }
 
-/// A command that runs as `user` (`None`: as we do) and is killed when the thread that starts it ends.
-pub(super) fn tethered(program: &Path, user: Option<&str>) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]);
-    if let Some(user) = user {
-        command.args(["--reuid", user, "--regid", user, "--init-groups"]);
-    }
-    command.arg("--").arg(program).env("LC_ALL", "C");
-    command
-}
-
 impl Server {
     /// Starts it. It may not be ready yet.
     pub(super) async fn start(launch: Launch, port: Port, folder: TempDir) -> Result<Self> {
-        let process = run(&launch, &folder).await?;
+        let process = run(&launch, &folder)?;
         Ok(Self { launch, process, port, folder })
     }
 
@@ -79,7 +65,7 @@ impl Server {
     /// Starts it again, on the same port and folder.
     pub(super) async fn start_again(&mut self) -> Result<()> {
         self.end()?;
-        self.process = run(&self.launch, &self.folder).await?;
+        self.process = run(&self.launch, &self.folder)?;
         Ok(())
     }
 
@@ -186,37 +172,10 @@ impl Drop for Server {
     }
 }
 
-async fn run(launch: &Launch, folder: &TempDir) -> Result<Process> {
-    let mut command = tethered(&launch.program, launch.user);
-    command.args(&launch.arguments).current_dir(folder.path());
-    start(command).await
-}
-
-struct Job {
-    command: Command,
-    runtime: Handle,
-    started: oneshot::Sender<Result<Process>>,
-}
-
-/// Starts a command from a thread that lives as long as this process: the system tells a child that its parent died when the
-/// *thread* that made it ends, and threads of a runtime come and go.
-async fn start(command: Command) -> Result<Process> {
-    static STARTER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
-    let starter = STARTER.get_or_init(|| {
-        let (jobs, taken) = mpsc::channel::<Job>();
-        std::thread::spawn(move || {
-            for Job { command, runtime, started } in taken {
-                let _context = runtime.enter();
-                let _ = started.send(Process::start(command));
-            }
-        });
-        jobs
-    });
-    let (started, process) = oneshot::channel();
-    if starter.send(Job { command, runtime: Handle::current(), started }).is_err() {
-        bail!("the thread that starts servers has ended");
-    }
-    process.await.context("the thread that starts servers has ended")?
+fn run(launch: &Launch, folder: &TempDir) -> Result<Process> {
+    let mut command = tether::command(&launch.program, launch.user);
+    command.args(&launch.arguments).current_dir(folder.path()).env("LC_ALL", "C");
+    tether::start(command)
 }
 
 /// The processes whose parent this is.

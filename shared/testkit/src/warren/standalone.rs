@@ -4,6 +4,7 @@ use super::{Keys, Network, Options, bare, word};
 use crate::api::Api;
 use crate::eventually::{PATIENCE, eventually};
 use crate::process::{Ended, Process};
+use crate::tether;
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use std::path::Path;
@@ -28,20 +29,20 @@ pub(super) struct Addresses {
 impl Standalone {
     pub(super) async fn start(options: &Options) -> Result<Self> {
         let folder = folder_of(options)?;
-        let process = Process::start(command(options, folder.path()))?;
+        let process = tether::start(command(options, folder.path()))?;
         let mut standalone = Self { process, folder, addresses: Addresses::default() };
         standalone.answering().await?;
         Ok(standalone)
     }
 
     pub(super) async fn start_again(&mut self, options: &Options) -> Result<()> {
-        self.process = Process::start(command(options, self.folder.path()))?;
+        self.process = tether::start(command(options, self.folder.path()))?;
         self.answering().await
     }
 
     pub(super) async fn refused(options: &Options) -> Result<Ended> {
         let folder = folder_of(options)?;
-        Process::start(command(options, folder.path()))?.ended(PATIENCE).await
+        tether::start(command(options, folder.path()))?.ended(PATIENCE).await
     }
 
     /// Waits until it answers.
@@ -98,7 +99,7 @@ fn folder_of(options: &Options) -> Result<Arc<TempDir>> {
 }
 
 fn command(options: &Options, folder: &Path) -> Command {
-    let mut command = Command::new(&options.binary);
+    let mut command = tether::command(&options.binary, None);
     command.arg("standalone").arg("--data-dir").arg(folder.join("data")).current_dir(folder);
     match &options.network {
         Network::Whatsapp => {}
