@@ -26,7 +26,7 @@ async fn open_sends_outlive_a_clean_stop() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     stage.simulator.happen(&phone, "trouble", json!({"withhold_acks": false})).await.unwrap();
     stage.restart().await.unwrap();
-    traffic.settle(&stage).await;
+    assert!(traffic.settle(&stage).await, "not everything settled");
     traffic.probe(&stage).await;
     let report = Report::of(&history::of(&stage, &traffic).await.unwrap());
     assert!(report.violations.is_empty(), "{report}");

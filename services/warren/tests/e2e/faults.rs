@@ -41,7 +41,7 @@ async fn sound_after(point: &str, mut stage: Stage, mut traffic: Traffic) {
     assert_eq!(ended.code, None, "it ended by itself and not by the fault: {}", ended.stderr);
     stage.restart().await.unwrap();
     assert!(traffic.send(&stage).await, "the rest was not accepted after the restart");
-    traffic.settle(&stage).await;
+    assert!(traffic.settle(&stage).await, "not everything settled");
     traffic.probe(&stage).await;
     let report = Report::of(&history::of(&stage, &traffic).await.unwrap());
     println!("{point}: {report}");
