@@ -19,6 +19,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// Statements kept prepared on a connection: more than there are.
 const STATEMENTS: usize = 512;
+/// How long the end of a handle may take.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Is told about every commit of the lanes, and of accepted messages.
 pub trait CommitObserver: Send + Sync {
@@ -219,13 +221,18 @@ impl Postgres {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Commits what is queued and closes the connections. Later calls are refused with `Unavailable`. Dropping every handle
-    /// does the same without waiting.
+    /// Commits what is queued and closes the connections, in ten seconds at most: what the server has not taken by then stays
+    /// unanswered. Later calls are refused with `Unavailable`. Dropping every handle does the same without waiting.
     pub async fn close(&self) {
-        self.inner.acceptor.close().await;
-        self.inner.lanes.close().await;
-        self.inner.control.close().await;
-        self.inner.edge.close().await;
+        let closed = async {
+            self.inner.acceptor.close().await;
+            self.inner.lanes.close().await;
+            self.inner.control.close().await;
+            self.inner.edge.close().await;
+        };
+        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+            tracing::warn!("Postgres did not take what was queued; it stays unanswered");
+        }
     }
 
     pub(crate) fn acceptor(&self) -> &Acceptor {

@@ -237,3 +237,19 @@ async fn many_records_at_once_do_not_stop_a_lane() {
     world.done(&store, Op::Put(records)).await;
     world.done(&store, Op::ForgetSession { fail_open: None }).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_for_good_holds_up_no_end() {
+    let server = Server::start().await.unwrap();
+    let chaos = Chaos::before(server.address()).await.unwrap();
+    let store = open(&server.url_at(chaos.address())).await;
+    let world = World::new(&store).await;
+    world.done(&store, note(0)).await;
+    chaos.cut().await.unwrap();
+    let (waiting, writes) = (store.clone(), vec![world.write(note(1))]);
+    let unanswered = tokio::spawn(async move { waiting.commit(writes).await });
+    until("it waits to be committed", async || store.waiting_ms() > 0).await;
+    store.close().await;
+    assert!(!unanswered.is_finished(), "it was told something");
+    unanswered.abort();
+}
