@@ -145,15 +145,18 @@ async fn drained(api: &Api, receiver: &Receiver, total: u64) -> Result<Value> {
     subscribe(api, receiver, "begin").await?;
     let mut first = None;
     while receiver.taken() < before + total {
-        if first.is_none() && receiver.taken() > before {
-            first = Some(Instant::now());
+        let taken = receiver.taken() - before;
+        if first.is_none() && taken > 0 {
+            first = Some((Instant::now(), taken));
         }
         if made.elapsed() > PATIENCE {
-            bail!("{} of {total} events were posted in {PATIENCE:?}", receiver.taken() - before);
+            bail!("{taken} of {total} events were posted in {PATIENCE:?}");
         }
         tokio::time::sleep(LOOK).await;
     }
-    let first = first.unwrap_or(made);
+    // What was taken before the first look is in neither.
+    let (first, taken) = first.context("there was nothing to post, or it took no time")?;
     let took = receiver.last().unwrap_or(first).saturating_duration_since(first).as_secs_f64();
-    Ok(json!({"events": total, "first_after_s": (first - made).as_secs_f64(), "per_s": total as f64 / took.max(0.001)}))
+    let per_s = (total - taken) as f64 / took.max(0.001);
+    Ok(json!({"events": total, "first_after_s": (first - made).as_secs_f64(), "per_s": per_s}))
 }

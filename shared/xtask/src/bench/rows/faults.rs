@@ -49,7 +49,6 @@ pub(in crate::bench) fn failover(options: &Options, bin: &Path, report: &mut Rep
         target: "<= 2.5x",
         met: ratio.median <= 2.5,
     });
-    invariants("11 worker killed", &runs, report);
     let slow = self::runs(options, bin, 1, "killed, default admission", 1)?;
     let connected = Spread::of(each(&slow, "/last_connected_s"));
     report.add(Row {
@@ -59,6 +58,7 @@ pub(in crate::bench) fn failover(options: &Options, bin: &Path, report: &mut Rep
         target: "printed",
         met: connected.median.is_finite(),
     });
+    invariants("11 worker killed", &[runs.as_slice(), slow.as_slice()].concat(), report);
     report.note("failover", json!({"bare_reconnects_s": bare_s, "runs": runs, "default_admission": slow}));
     Ok(())
 }
@@ -89,7 +89,6 @@ pub(in crate::bench) fn coordinator(options: &Options, bin: &Path, report: &mut 
         target: "0 failed, p99 <= 1.2x",
         met: failed < 0.5 && ratio.median <= 1.2,
     });
-    invariants("12 leader killed", &runs, report);
     let both = self::runs(options, bin, 4, "leader killed, then a worker", options.failover_repetitions)?;
     let detected = Spread::of(each(&both, "/detected_s"));
     report.add(Row {
@@ -99,6 +98,7 @@ pub(in crate::bench) fn coordinator(options: &Options, bin: &Path, report: &mut 
         target: "<= 4 s",
         met: detected.worst <= 1.0 + TTL,
     });
+    invariants("12 leader killed", &[runs.as_slice(), both.as_slice()].concat(), report);
     report.note("coordinator", json!({"leader": runs, "leader_and_worker": both}));
     Ok(())
 }
