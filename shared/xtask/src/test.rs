@@ -47,6 +47,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.filter.is_none() {
             step("tests on a cluster", || cluster_tests(&scratch_path, &postgres))?;
         }
+        if options.faults {
+            step("faults of whole clusters", || faults(&scratch_path, &postgres))?;
+        }
         drop(postgres);
         scratch.close().context("removing what the tests left")?;
     }
@@ -77,7 +80,7 @@ fn tests(options: &Options, scratch: &OsStr, postgres: &Shared) -> Result<()> {
         println!("cargo-nextest is not installed; `cargo test` does the same, slower.");
     }
     let mut arguments = [runner, &["--workspace"], FAULTS].concat();
-    if !options.faults && has_nextest() {
+    if has_nextest() {
         arguments.extend(["-E", "not (package(warren) & binary(cluster))"]);
     }
     arguments.extend(options.filter.as_deref());
@@ -99,6 +102,21 @@ fn cluster_tests(scratch: &OsStr, postgres: &Shared) -> Result<()> {
         Program::cargo(&[&["test", "--package", "warren", "--test", "e2e"], FAULTS, &["--"], &skipped[..]].concat())
     };
     postgres.told(program.env("TMPDIR", scratch).env(BACKEND, "cluster")).run()
+}
+
+/// The faults of whole clusters in their short forms, one after the other: each is a dozen processes that judge each other by
+/// time.
+fn faults(scratch: &OsStr, postgres: &Shared) -> Result<()> {
+    let program = if has_nextest() {
+        let chosen = "package(warren) & binary(cluster)";
+        let runner = ["nextest", "run", "--workspace", "--test-threads", "1"];
+        Program::cargo(&[&runner, FAULTS, &["-E", chosen]].concat())
+    } else {
+        Program::cargo(
+            &[&["test", "--package", "warren", "--test", "cluster"], FAULTS, &["--", "--test-threads", "1"]].concat(),
+        )
+    };
+    postgres.told(program.env("TMPDIR", scratch)).run()
 }
 
 fn has_nextest() -> bool {

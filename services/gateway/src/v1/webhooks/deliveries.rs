@@ -46,7 +46,7 @@ struct Filters {
 
 /// One try to deliver an event.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Delivery, examples(json!({
+#[schema(as = WebhookDelivery, examples(json!({
     "event_id": "evt_0192f0c1a2b37d4e8f90a1b2c3d4e57a",
     "type": "message.received",
     "instance_id": "0192f0c1a2b37d4e8f90a1b2c3d4e52b",

@@ -251,7 +251,7 @@ async fn group(stage: &Stage, instance: &str, person: &str) -> String {
 }
 
 async fn webhook(stage: &Stage) -> String {
-    let made = stage.api.post("/v1/webhooks", &json!({"url": "http://127.0.0.1:1/"})).await.unwrap();
+    let made = stage.api.post("/v1/webhooks", &json!({"url": "https://127.0.0.1:8443/"})).await.unwrap();
     made.body["id"].as_str().unwrap_or_else(|| panic!("{}", made.text)).to_owned()
 }
 
