@@ -9,7 +9,10 @@ mod media;
 use crate::numbers::Numbers;
 
 use crate::media::Files;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::oneshot, task::JoinSet};
 use warren_ports::bus::{Answer, Ask, Refusal, RefusalKind, Reply};
 use whatsapp_rust::Client;
@@ -17,7 +20,7 @@ use whatsapp_rust::Client;
 /// Asks of one instance that run at once; those for files, which take longer, apart.
 const AT_ONCE: usize = 16;
 const FETCHES_AT_ONCE: usize = 64;
-/// How long one may take. Shorter than the edge waits, so that it is told what is not known.
+/// How long one may take, from when it came. Shorter than the edge waits, so that it is told what is not known.
 const LONGEST: Duration = Duration::from_secs(7);
 /// How long one may take that brings a file here; what was begun goes on after that.
 const LONGEST_FETCH: Duration = Duration::from_secs(40);
@@ -49,8 +52,8 @@ pub(crate) struct Asks {
 }
 
 impl Asks {
-    /// Begins an ask; its answer goes to whoever asked.
-    pub(crate) fn begin(&mut self, asker: Asker, ask: Ask, reply: oneshot::Sender<Reply>) {
+    /// Begins an ask that came at `since`; its answer goes to whoever asked.
+    pub(crate) fn begin(&mut self, asker: Asker, ask: Ask, reply: oneshot::Sender<Reply>, since: Instant) {
         let (running, most, longest) = match ask {
             Ask::Media(_) => (&mut self.fetching, FETCHES_AT_ONCE, LONGEST_FETCH),
             _ => (&mut self.running, AT_ONCE, LONGEST),
@@ -66,6 +69,7 @@ impl Asks {
             return;
         }
         let reply = Replying(Some(reply));
+        let longest = longest.saturating_sub(since.elapsed());
         running.spawn(async move {
             let answered = tokio::time::timeout(longest, asker.carry_out(ask)).await.unwrap_or_else(|_| Err(unanswered()));
             reply.with(answered.map_or_else(Reply::Refused, Reply::Answer));

@@ -5,6 +5,7 @@ use super::{
     live::{Live, LiveEnd, Relapses},
     pairing::PairingProgress,
     policy::{Ending, Policy, TEMPORARY_BAN, policy},
+    waiting::Waiting,
 };
 use crate::{
     admission::backoff,
@@ -67,6 +68,8 @@ pub(crate) struct Actor {
     pub(super) failures: u32,
     pub(super) pacer: Pacer,
     pub(super) relapses: Relapses,
+    /// What is asked before it is online.
+    pub(super) waiting: Waiting,
     not_before: Option<Instant>,
     kicks: VecDeque<Instant>,
     owned_since: Instant,
@@ -81,6 +84,7 @@ impl Actor {
         Self {
             pacer: Pacer::new(pace, Instant::now(), rand::random()),
             relapses: Relapses::default(),
+            waiting: Waiting::default(),
             shared: parts.shared,
             owner: parts.owner,
             instance: parts.instance,
@@ -118,6 +122,7 @@ impl Actor {
     }
 
     async fn rest(&mut self) -> ControlFlow<()> {
+        self.waiting.refuse();
         match self.mailbox.recv().await {
             Some(mail) => self.read_at_rest(mail).await,
             None => ControlFlow::Break(()),

@@ -26,12 +26,24 @@ impl Actor {
                     let _ = reply.send(answer);
                     ControlFlow::Continue(())
                 }
-                None if matches!(action, Action::Ask(_)) => {
-                    let _ = reply.send(not_online());
-                    ControlFlow::Continue(())
-                }
-                None => self.obey(action, reply).await,
+                None => match action {
+                    Action::Ask(ask) => {
+                        self.ask_at_rest(ask, reply);
+                        ControlFlow::Continue(())
+                    }
+                    action => self.obey(action, reply).await,
+                },
             },
+        }
+    }
+
+    /// An ask while there is no connection: it waits for one that is to come soon.
+    fn ask_at_rest(&mut self, ask: Ask, reply: oneshot::Sender<Reply>) {
+        let comes_soon = matches!(self.instance.state, InstanceState::Connecting | InstanceState::Online);
+        if self.intent == Intent::Online && comes_soon {
+            self.waiting.push(ask, reply);
+        } else {
+            let _ = reply.send(not_online());
         }
     }
 

@@ -8,6 +8,7 @@ mod pairing;
 mod policy;
 mod proxy;
 mod settle;
+mod waiting;
 
 pub(crate) use actor::{Actor, ActorParts};
 

@@ -40,7 +40,7 @@ use typed_code::TypedCode;
 use wacore_binary::OwnedNodeRef;
 use warren_domain::{InstanceState, message::Outbound};
 use warren_ports::{
-    bus::{Action, Reply, Ring, Topic},
+    bus::{Action, Ask, Reply, Ring, Topic},
     ledger::Outcome,
 };
 use watch::Alarm;
@@ -193,17 +193,28 @@ impl<'a> Live<'a> {
         match self.actor.read_live(mail) {
             LiveMail::Answered => {}
             LiveMail::Ring => self.fetch_wanted = true,
-            LiveMail::Ask(ask, reply) if self.online && self.closing.is_none() => {
-                let asker =
-                    Asker { client: self.link.client.clone(), numbers: self.numbers(), files: self.link.files.clone() };
-                self.asks.begin(asker, ask, reply);
-            }
-            LiveMail::Ask(_, reply) => drop(reply.send(not_online())),
+            LiveMail::Ask(ask, reply) => self.ask(ask, reply),
             LiveMail::Cancel(message, reply) => return self.cancel(message, reply),
             LiveMail::Stop => self.begin_closing(LiveEnd::Stop),
             LiveMail::Command(action, reply) => self.begin_closing(LiveEnd::Command(action, reply)),
         }
         None
+    }
+
+    /// Asks, if this connection is for asking. What comes before that, or when it only makes room for the next one, waits.
+    fn ask(&mut self, ask: Ask, reply: oneshot::Sender<Reply>) {
+        match &self.closing {
+            None if self.online => self.asks.begin(self.asker(), ask, reply, Instant::now()),
+            None if self.actor.intent == Intent::Online => self.actor.waiting.push(ask, reply),
+            Some((LiveEnd::Command(Action::Restart, _), _)) => self.actor.waiting.push(ask, reply),
+            // Somebody else owns the instance next: the bus asks there.
+            Some((LiveEnd::Stop, _)) => drop(reply),
+            _ => drop(reply.send(not_online())),
+        }
+    }
+
+    fn asker(&self) -> Asker {
+        Asker { client: self.link.client.clone(), numbers: self.numbers(), files: self.link.files.clone() }
     }
 
     /// Number checks through this connection.
@@ -238,6 +249,9 @@ impl<'a> Live<'a> {
             self.permit = None;
             self.online = true;
             self.fetch_wanted = true;
+            for waited in self.actor.waiting.take() {
+                self.asks.begin(self.asker(), waited.ask, waited.reply, waited.since);
+            }
             if let Some(end) = self.review_restriction() {
                 return Some(end);
             }
