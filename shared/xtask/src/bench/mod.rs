@@ -49,6 +49,9 @@ fn measure(options: &Options, bin: &Path, report: &mut Report) -> Result<()> {
     if options.wants(Part::Idle) {
         rows::idle(options, bin, report)?;
     }
+    if options.wants(Part::Sockets) {
+        rows::sockets(options, bin, report)?;
+    }
     if options.wants_any(Part::STANDALONE) {
         standalone(options, bin, report)?;
     }
@@ -85,9 +88,6 @@ fn standalone(options: &Options, bin: &Path, report: &mut Report) -> Result<()> 
     }
     if options.wants(Part::Receive) {
         rows::receiving(options, Kind::STANDALONE, bin, &warren, report)?;
-    }
-    if options.wants(Part::Sockets) {
-        rows::sockets(options, &warren, report)?;
     }
     if options.wants(Part::Disk) {
         rows::disk(options, Kind::STANDALONE, &warren, (empty, paired), report)?;

@@ -94,7 +94,7 @@ pub(super) enum Part {
 
 impl Part {
     /// Those that share one standalone Warren.
-    pub(super) const STANDALONE: &[Self] = &[Self::Send, Self::Receive, Self::Sockets, Self::Disk, Self::Restart];
+    pub(super) const STANDALONE: &[Self] = &[Self::Send, Self::Receive, Self::Disk, Self::Restart];
     /// Those that share one cluster.
     pub(super) const CLUSTER: &[Self] =
         &[Self::ClusterSend, Self::Postgres, Self::ClusterReceive, Self::Inbound, Self::Resumes, Self::ClusterDisk];

@@ -44,8 +44,12 @@ pub(in crate::bench) fn idle(options: &Options, bin: &Path, report: &mut Report)
     Ok(())
 }
 
-/// Row 9: an open WebSocket, and an event through many.
-pub(in crate::bench) fn sockets(options: &Options, warren: &Standalone, report: &mut Report) -> Result<()> {
+/// Row 9: an open WebSocket, and an event through many. In a process that did nothing before: what others gave back would be
+/// taken for it.
+pub(in crate::bench) fn sockets(options: &Options, bin: &Path, report: &mut Report) -> Result<()> {
+    let simulator = Simulator::start(bin)?;
+    let warren = Standalone::start(bin, &simulator, Line::Plain)?;
+    warren.fleet(1)?;
     let figures = warren.sockets(options.sockets)?;
     let memory = number(&figures, "/private_kib_each");
     let (event, raw) = (number(&figures, "/cpu_us_per_event"), number(&figures, "/raw_write_us"));
