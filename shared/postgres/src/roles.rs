@@ -112,9 +112,8 @@ pub(crate) async fn settle(conn: &mut PgConnection) -> Result<(), OpenError> {
 
 /// What makes the roles, for whoever may.
 fn by_hand(names: &Names) -> String {
-    let make = |role: &str| format!("CREATE ROLE {} NOLOGIN; GRANT {} TO CURRENT_USER", quoted(role), quoted(role));
-    let make = |role: &str| make(role).replace("CURRENT_USER", "<the login of DATABASE_URL>");
-    names.all().map(make).join("; ")
+    let make = |role| format!("CREATE ROLE {role} NOLOGIN; GRANT {role} TO <the login of DATABASE_URL>");
+    names.all().map(quoted).map(make).join("; ")
 }
 
 fn is_denied(error: &sqlx::Error) -> bool {

@@ -97,8 +97,7 @@ fn cluster_tests(scratch: &OsStr, postgres: &Shared) -> Result<()> {
         let chosen = format!("package(warren) & binary(e2e) & not test(/^({})/)", OF_STANDALONE.join("|"));
         Program::cargo(&[&["nextest", "run", "--workspace"], FAULTS, &["-E", &chosen]].concat())
     } else {
-        let skipped = OF_STANDALONE.iter().flat_map(|name| ["--skip", name]);
-        let skipped: Vec<_> = skipped.collect();
+        let skipped: Vec<_> = OF_STANDALONE.iter().flat_map(|name| ["--skip", name]).collect();
         Program::cargo(&[&["test", "--package", "warren", "--test", "e2e"], FAULTS, &["--"], &skipped[..]].concat())
     };
     postgres.told(program.env("TMPDIR", scratch).env(BACKEND, "cluster")).run()
