@@ -48,22 +48,32 @@ impl Pacer {
         self.budget > 0
     }
 
-    /// What the ledger knows.
-    pub(crate) fn learn_opened(&mut self, opened: Vec<Timestamp>) {
-        self.opened = opened.into();
+    /// What the ledger knew when it was read, oldest first. That was before now: what the server took since then, or what is
+    /// being committed, only this account knows, and keeps. Both tell of one chat with the same time.
+    pub(crate) fn learn_opened(&mut self, told: Vec<Timestamp>) {
+        let mut own = std::mem::take(&mut self.opened).into_iter().peekable();
+        for at in told {
+            while let Some(earlier) = own.next_if(|own| *own < at) {
+                self.opened.push_back(earlier);
+            }
+            own.next_if_eq(&at);
+            self.opened.push_back(at);
+        }
+        self.opened.extend(own);
     }
 
-    /// A first message to somebody was taken by the server.
+    /// A first message to somebody was taken by the server, which the ledger is told with the same time.
     pub(crate) fn opened(&mut self, at: Timestamp) {
         if self.counts_strangers() {
-            self.opened.push_back(at);
+            let place = self.opened.partition_point(|earlier| *earlier <= at);
+            self.opened.insert(place, at);
         }
     }
 
-    /// Whether another chat may be begun, while `under_way` first messages are not answered yet.
+    /// Whether more chats may be begun, while `under_way` first messages are not answered yet.
     pub(crate) fn new_chat(&mut self, now: Timestamp, under_way: usize) -> NewChat {
         if !self.counts_strangers() {
-            return NewChat::Allowed;
+            return NewChat::Allowed(usize::MAX);
         }
         while self.opened.front().is_some_and(|at| at.after(DAY) <= now) {
             self.opened.pop_front();
@@ -73,16 +83,19 @@ impl Pacer {
         let room = |at: usize| (at + self.budget / 10).min(self.opened.len().saturating_sub(1));
         match self.opened.len().checked_sub(self.budget).and_then(|at| self.opened.get(room(at))) {
             Some(at) => NewChat::NotBefore(at.after(DAY)),
-            None if self.opened.len() + under_way >= self.budget => NewChat::Later,
-            None => NewChat::Allowed,
+            None => match self.budget.saturating_sub(self.opened.len() + under_way) {
+                0 => NewChat::Later,
+                room => NewChat::Allowed(room),
+            },
         }
     }
 }
 
-/// Whether another chat may be begun.
+/// Whether more chats may be begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NewChat {
-    Allowed,
+    /// So many may be begun.
+    Allowed(usize),
     /// Those under way may use the budget up.
     Later,
     /// The budget is used up until then.
@@ -114,19 +127,34 @@ mod tests {
     fn without_a_pace_nothing_waits() {
         let mut pacer = Pacer::new(None, Instant::now(), 0.5);
         assert_eq!((pacer.next(), pacer.counts_strangers()), (None, false));
-        assert_eq!(pacer.new_chat(Timestamp::default(), 1_000), NewChat::Allowed);
+        assert_eq!(pacer.new_chat(Timestamp::default(), 1_000), NewChat::Allowed(usize::MAX));
     }
 
     #[test]
     fn a_day_has_so_many_new_chats() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
         let mut pacer = pacer(Instant::now(), 2);
-        assert_eq!(pacer.new_chat(at(0), 1), NewChat::Allowed);
+        assert_eq!(pacer.new_chat(at(0), 0), NewChat::Allowed(2));
+        assert_eq!(pacer.new_chat(at(0), 1), NewChat::Allowed(1));
         assert_eq!(pacer.new_chat(at(0), 2), NewChat::Later);
         pacer.learn_opened(vec![at(10), at(20)]);
         assert_eq!(pacer.new_chat(at(30), 0), NewChat::NotBefore(at(10).after(DAY)));
         pacer.opened(at(40));
         assert_eq!(pacer.new_chat(at(50), 0), NewChat::NotBefore(at(20).after(DAY)), "three were begun, two are too many");
-        assert_eq!(pacer.new_chat(at(20).after(DAY), 0), NewChat::Allowed);
+        assert_eq!(pacer.new_chat(at(20).after(DAY), 0), NewChat::Allowed(1));
+    }
+
+    #[test]
+    fn an_answer_of_the_ledger_that_is_older_than_an_ack_takes_nothing_back() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let mut pacer = pacer(Instant::now(), 2);
+        pacer.learn_opened(vec![at(10)]);
+        for own in [at(25), at(20), at(20)] {
+            pacer.opened(own);
+        }
+        pacer.learn_opened(vec![at(10), at(15), at(20)]);
+        assert_eq!(pacer.opened, [10, 15, 20, 20, 25].map(at));
+        pacer.learn_opened(vec![]);
+        assert_eq!(pacer.opened, [10, 15, 20, 20, 25].map(at));
     }
 }

@@ -78,8 +78,15 @@ pub(crate) struct Next {
 pub(crate) struct Allowance {
     /// How many messages may be encrypted for the first time; the first in turn are taken.
     pub(crate) fresh: usize,
-    /// Whether these may go to strangers.
-    pub(crate) strangers: bool,
+    /// How many of these may go to strangers.
+    pub(crate) strangers: usize,
+}
+
+impl Allowance {
+    /// Without a limit it does not matter who is first.
+    const fn is_limited(self) -> bool {
+        self.fresh != usize::MAX || self.strangers != usize::MAX
+    }
 }
 
 /// What can be done now, and what would be if it were allowed.
@@ -131,9 +138,11 @@ impl Queue {
         self.strangers.extend(strangers);
     }
 
-    /// A message to this chat was taken by the server.
-    pub(crate) fn acquainted(&mut self, chat: &str) {
-        self.strangers.remove(chat);
+    /// The message was taken by the server: whoever it is for is no stranger any more. Whether he was one until now.
+    pub(crate) fn acquainted(&mut self, whatsapp_id: &str) -> bool {
+        let Some(entry) = self.in_flight.get_mut(whatsapp_id) else { return false };
+        self.strangers.remove(&entry.chat);
+        std::mem::take(&mut entry.to_stranger)
     }
 
     /// Puts what waits for strangers out of memory, so that it is not in the way of the rest; the ledger keeps it.
@@ -166,8 +175,7 @@ impl Queue {
         let instant = Instant::now();
         self.paused.retain(|_, until| *until > instant);
         for (name, chat) in &self.chats {
-            // Without a limit it does not matter who is first.
-            let counted = if allowed.fresh == usize::MAX { fresh.len() } else { 0 };
+            let counted = if allowed.is_limited() { 0 } else { fresh.len() };
             if ready.next.len() + counted + self.in_flight.len() >= room {
                 break;
             }
@@ -179,22 +187,26 @@ impl Queue {
             let link = LinkState { stanza_dead: self.dead_stanzas.contains(&row.message.id), ..link };
             match decide(state(row, now), link) {
                 Step::Wait | Step::Settled => {}
-                Step::Encrypt if row.message.status == MessageStatus::Queued => {
-                    if !allowed.strangers && self.strangers.contains(name) {
-                        ready.stranger_waits = true;
-                    } else {
-                        fresh.push((head.turn(), name.clone()));
-                    }
-                }
+                Step::Encrypt if row.message.status == MessageStatus::Queued => fresh.push((head.turn(), name.clone())),
                 step => ready.next.push(Next { row: row.clone(), step }),
             }
         }
-        let free = room.saturating_sub(ready.next.len() + self.in_flight.len()).min(allowed.fresh);
-        if fresh.len() > free {
-            ready.waits = allowed.fresh < fresh.len();
+        if allowed.is_limited() {
             fresh.sort_unstable_by_key(|(turn, _)| (turn.due(), turn.order));
-            fresh.truncate(free);
         }
+        let mut places = allowed.strangers;
+        fresh.retain(|(_, name)| {
+            let is_stranger = self.strangers.contains(name);
+            if is_stranger && places == 0 {
+                ready.stranger_waits = true;
+                return false;
+            }
+            places -= usize::from(is_stranger);
+            true
+        });
+        let free = room.saturating_sub(ready.next.len() + self.in_flight.len()).min(allowed.fresh);
+        ready.waits = allowed.fresh < fresh.len();
+        fresh.truncate(free);
         let heads = fresh.iter().filter_map(|(_, name)| self.chats.get(name).and_then(VecDeque::front));
         ready.next.extend(heads.map(|head| Next { row: head.row.clone(), step: Step::Encrypt }));
         for next in &ready.next {

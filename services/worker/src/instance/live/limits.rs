@@ -75,7 +75,10 @@ impl Live<'_> {
             Some(next) => usize::from(next <= Instant::now()),
         };
         let under_way = self.queue.strangers_in_flight();
-        let strangers = restriction.is_none() && self.actor.pacer.new_chat(now, under_way) == NewChat::Allowed;
+        let strangers = match self.actor.pacer.new_chat(now, under_way) {
+            NewChat::Allowed(room) if restriction.is_none() => room,
+            _ => 0,
+        };
         Allowance { fresh, strangers }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     session::Poison,
 };
 use std::time::Duration;
-use warren_domain::{FailureReason, MessageId, MessageStatus, event::NewEvent};
+use warren_domain::{FailureReason, MessageId, MessageStatus, Timestamp, event::NewEvent};
 use warren_ports::{
     bus::{Ring, Topic},
     ledger::{Op, Outcome, ReceiptTarget},
@@ -37,7 +37,7 @@ impl Live<'_> {
         let now = self.actor.now();
         let Some(code) = error else {
             fault::point("outbound.acked");
-            self.acquainted(&id);
+            self.acquainted(&id, now);
             let target = ReceiptTarget { whatsapp_ids: vec![id.clone()], status: MessageStatus::Sent, at: now };
             return self.settle(Op::Receipt(target), Some(id), message);
         };
@@ -60,14 +60,10 @@ impl Live<'_> {
         self.settle(Op::Fail { message, reason, at: now }, Some(id), Some(message))
     }
 
-    /// A message was taken by the server: whoever it is for is no stranger any more.
-    fn acquainted(&mut self, id: &str) {
-        let Some(entry) = self.queue.in_flight(id) else { return };
-        if entry.to_stranger {
-            let chat = entry.chat.clone();
-            self.queue.acquainted(&chat);
-            let now = self.actor.now();
-            self.actor.pacer.opened(now);
+    /// A message was taken by the server, at the time that the ledger is told.
+    fn acquainted(&mut self, id: &str, at: Timestamp) {
+        if self.queue.acquainted(id) {
+            self.actor.pacer.opened(at);
         }
     }
 
@@ -76,6 +72,9 @@ impl Live<'_> {
         let frees = receipt.ids.iter().find(|id| self.queue.in_flight(id).is_some()).cloned();
         let message = frees.as_ref().and_then(|id| self.queue.in_flight(id)).map(|entry| entry.message);
         let at = receipt.at.unwrap_or_else(|| self.actor.now());
+        if let Some(id) = &frees {
+            self.acquainted(id, at);
+        }
         let target = ReceiptTarget { whatsapp_ids: receipt.ids, status: receipt.status, at };
         let op = match receipt.member {
             Some(member) => Op::MemberReceipt { target, member },

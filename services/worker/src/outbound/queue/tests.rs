@@ -4,9 +4,9 @@ use warren_domain::{
     message::{Content, Text, Times},
 };
 
-const ANY: Allowance = Allowance { fresh: usize::MAX, strangers: true };
-const NONE: Allowance = Allowance { fresh: 0, strangers: true };
-const ONE: Allowance = Allowance { fresh: 1, strangers: true };
+const ANY: Allowance = Allowance { fresh: usize::MAX, strangers: usize::MAX };
+const NONE: Allowance = Allowance { fresh: 0, strangers: usize::MAX };
+const ONE: Allowance = Allowance { fresh: 1, strangers: usize::MAX };
 const LINK: LinkState = LinkState { epoch: Epoch(1), drained: true, awaiting_ack: false, stanza_dead: false };
 
 fn at(millis: i64) -> Timestamp {
@@ -95,16 +95,27 @@ fn the_pace_takes_the_first_in_turn_and_lets_repeats_pass() {
 
 #[test]
 fn what_is_for_strangers_waits_and_leaves_memory() {
-    let known_only = Allowance { strangers: false, ..ANY };
+    let known_only = Allowance { strangers: 0, ..ANY };
     let mut queue = queue(vec![row(1, "stranger"), row(2, "friend"), row(3, "stranger")]);
     queue.set_strangers(&["stranger".to_owned(), "friend".to_owned()], vec!["stranger".to_owned()]);
     let ready = queue.take_ready(LINK, at(1_000), 64, known_only);
     assert_eq!((ready.next.len(), ready.stranger_waits), (1, true));
     queue.drop_strangers();
     assert_eq!(queue.len(), 1);
-    queue.offer(vec![row(1, "stranger")]);
-    queue.acquainted("stranger");
-    assert_eq!(take(&mut queue, known_only), [1]);
+}
+
+#[test]
+fn no_more_strangers_are_written_to_than_there_is_room_for() {
+    let mut queue = queue(vec![row(1, "a"), row(2, "friend"), row(3, "b"), row(4, "a"), row(5, "c")]);
+    let names = ["a", "b", "c"].map(str::to_owned);
+    queue.set_strangers(&names, names.to_vec());
+    let ready = queue.take_ready(LINK, at(1_000), 64, Allowance { strangers: 2, ..ANY });
+    assert_eq!(ready.next.iter().map(|next| next.row.order).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(ready.stranger_waits && !ready.waits);
+    assert!(queue.acquainted("1") && !queue.acquainted("1"), "once");
+    assert_eq!(queue.strangers_in_flight(), 1, "who answered is not counted here any more");
+    assert!(queue.settle("1"));
+    assert_eq!(take(&mut queue, Allowance { strangers: 0, ..ANY }), [4], "he is no stranger now");
 }
 
 #[test]
