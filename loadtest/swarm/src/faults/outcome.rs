@@ -38,7 +38,7 @@ pub struct Outcome {
     pub failed_calls: u64,
     /// Why.
     pub failures: Vec<(String, u64)>,
-    /// Logins beyond those of the instances that were hit.
+    /// Logins since the fault beyond those of the instances that were hit.
     pub disconnects: u64,
     /// From the fault to the decision that something is gone.
     pub detected_s: Option<f64>,

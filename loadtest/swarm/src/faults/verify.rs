@@ -110,8 +110,10 @@ impl Trial<'_> {
     /// Turns what was seen into figures.
     async fn conclude(&mut self, history: &History) -> Result<()> {
         let violations = check(history);
+        let fault = self.struck()?;
         let deaths = |at| self.watch.figures_at(at).map_or(0.0, |figures| figures.deaths);
-        let died = deaths(Instant::now()) - deaths(self.began.at);
+        // Since the fault: some faults restart processes to lead up to it.
+        let died = deaths(Instant::now()) - deaths(fault);
         let count = |invariants: &[Invariant]| {
             violations.iter().filter(|violation| invariants.contains(&violation.invariant)).count() as u64
         };
@@ -137,7 +139,7 @@ impl Trial<'_> {
         outcome.worst_webhook_lag_s = self.watch.worst_webhook_lag();
         outcome.violations.extend(violations.iter().map(ToString::to_string));
         let simulator = &self.scene.place.simulator;
-        let logins = simulator.stats().await?.logins.saturating_sub(self.began.stats.logins);
+        let logins = simulator.stats().await?.logins.saturating_sub(self.before.logins);
         outcome.disconnects = logins.saturating_sub(outcome.hit);
         let mut gaps: Vec<_> = simulator.gaps(self.began.gaps).await?.0;
         gaps.sort_unstable();
