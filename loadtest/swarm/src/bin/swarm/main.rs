@@ -6,6 +6,7 @@ mod cluster;
 mod cost;
 mod faults;
 mod fleet;
+mod hops;
 mod http;
 mod inbound;
 mod log;

@@ -2,6 +2,7 @@
 
 use crate::{
     cost::{Meter, Watched},
+    hops::Hops,
     http::Connection,
     quantiles::{Quantiles, merge},
     target::{Target, fleet},
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// Wait only until a text is accepted, not until the server acknowledged it.
     #[arg(long)]
     accept: bool,
+    /// Where the metrics of the workers are, http://...: the hops of the texts that are measured are printed then.
+    #[arg(long, value_delimiter = ',')]
+    admin: Vec<String>,
     /// What people do with a text that arrives.
     #[arg(long, value_enum, default_value_t = Receipts::Delivered)]
     receipts: Receipts,
@@ -89,6 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let senders = futures::future::try_join_all(warm).await?;
     // Nor is what those first texts left to do: their receipts, and the sessions to be stored.
     tokio::time::sleep(SETTLE).await;
+    let hops = Hops::of(&arguments.admin).await?;
     let meter = arguments.watched.start().await?;
     let started = Instant::now();
     let deadline = started + Duration::from_secs(arguments.seconds);
@@ -101,7 +106,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     for ended in futures::future::join_all(loops).await {
         ended??;
     }
-    report(&tally, started, &meter).await
+    let mut figures = report(&tally, started, &meter).await?;
+    merge(&mut figures, json!({"hops": Hops::of(&arguments.admin).await?.since(&hops)}));
+    Ok(figures)
 }
 
 struct Sender {

@@ -17,12 +17,8 @@ pub(in crate::bench) fn postgres(options: &Options, warren: &Clustered, report: 
     for (receipts, what, most, target) in
         [("none", "without receipts", 4_000.0, "WAL <= 4 kB"), ("read", "with delivered and read", 7_000.0, "WAL <= 7 kB")]
     {
-        let before = warren.hops()?;
         let sent = warren.send(Load { receipts, ..Load::paced(options.seconds, RATE) })?;
-        let hops = warren.hops()?.since(&before);
-        // Each instance has sent one text before.
-        let texts = number(&sent, "/sent") + options.cluster_instances as f64;
-        let commits = hops.commits / texts;
+        let commits = number(&sent, "/hops/commits") / number(&sent, "/sent");
         let figure = |name: &str| number(&sent, &format!("/cost/ledger/{name}"));
         let (wal, rate) = (figure("wal_bytes"), number(&sent, "/sent_per_s"));
         report.add(Row {

@@ -1,6 +1,6 @@
 //! A whole cluster on this machine, over a Postgres that syncs every commit.
 
-use super::metrics::{Hops, online};
+use super::metrics::online;
 use super::process::{Simulator, swarm_within};
 use super::{ADMISSION, LIMIT, Load, Warren};
 use anyhow::{Context, Result, ensure};
@@ -136,8 +136,8 @@ impl Clustered {
 impl Warren for Clustered {
     fn send(&self, load: Load) -> Result<Value> {
         let (fleet, watched) = (self.fleet_file(), self.watched()?);
-        let arguments = load.arguments();
-        let mut all = vec!["--fleet", &fleet, "--process", &watched];
+        let (arguments, admins) = (load.arguments(), self.admins(&[Role::Worker, Role::Gateway]).join(","));
+        let mut all = vec!["--fleet", &fleet, "--admin", &admins, "--process", &watched];
         all.extend(arguments.iter().map(String::as_str));
         self.load("send", &all)
     }
@@ -146,11 +146,6 @@ impl Warren for Clustered {
         let (texts, watched, fleet) = (texts.to_string(), self.watched()?, self.fleet_file());
         let admins = self.admins(&[Role::Worker]).join(",");
         self.load("receive", &["--fleet", &fleet, "--admin", &admins, "--texts", &texts, "--process", &watched])
-    }
-
-    fn hops(&self) -> Result<Hops> {
-        let admins = self.admins(&[Role::Worker, Role::Gateway]);
-        Hops::of(&admins.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// An `INSERT` of a line of text alone in its transaction, on the same Postgres, by a connection that is open.

@@ -6,7 +6,6 @@ mod process;
 mod standalone;
 
 pub(crate) use cluster::Clustered;
-pub(crate) use metrics::Hops;
 pub(crate) use process::{Line, Simulator, swarm, swarm_within};
 pub(crate) use standalone::Standalone;
 
@@ -60,12 +59,10 @@ impl Load {
 
 /// A Warren with a fleet, standalone or a cluster.
 pub(crate) trait Warren {
-    /// Sends texts; what the load generator tells of them.
+    /// Sends texts; what the load generator tells of them, their hops too.
     fn send(&self, load: Load) -> Result<Value>;
     /// Lets people write so many texts to every instance.
     fn receive(&self, texts: u64) -> Result<Value>;
-    /// The hops of a text until now.
-    fn hops(&self) -> Result<Hops>;
     /// How long one commit alone takes, milliseconds: the median.
     fn raw_commit_ms(&self) -> Result<f64>;
     /// What its ledger has on disk.

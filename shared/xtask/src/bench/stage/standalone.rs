@@ -1,6 +1,6 @@
 //! A standalone Warren over a folder of its own.
 
-use super::metrics::{Hops, get, online};
+use super::metrics::{get, online};
 use super::process::{Line, Process, Simulator, drain, read_until, swarm};
 use super::{Load, Warren};
 use crate::bench::machine;
@@ -106,7 +106,7 @@ impl Warren for Standalone {
     fn send(&self, load: Load) -> Result<Value> {
         let (fleet, watched) = (self.fleet_file(), self.watched());
         let arguments = load.arguments();
-        let mut all = vec!["--fleet", &fleet, "--process", &watched];
+        let mut all = vec!["--fleet", &fleet, "--admin", &self.admin, "--process", &watched];
         all.extend(arguments.iter().map(String::as_str));
         self.load("send", &all)
     }
@@ -114,10 +114,6 @@ impl Warren for Standalone {
     fn receive(&self, texts: u64) -> Result<Value> {
         let (texts, watched, fleet) = (texts.to_string(), self.watched(), self.fleet_file());
         self.load("receive", &["--fleet", &fleet, "--admin", &self.admin, "--texts", &texts, "--process", &watched])
-    }
-
-    fn hops(&self) -> Result<Hops> {
-        Hops::of(&[&self.admin])
     }
 
     fn raw_commit_ms(&self) -> Result<f64> {
