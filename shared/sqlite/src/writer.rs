@@ -31,9 +31,9 @@ use warren_domain::{Error, ShardCount};
 const QUEUE: usize = 8_192;
 /// Items after which a transaction takes no more jobs.
 const BATCH_ITEMS: usize = 256;
-/// From so many jobs in a batch on, the next one begins [`PACE`] after it.
-const COMPANY: usize = 4;
-/// At least this long from one batch to the next while there are many writers.
+/// For each job in a batch, the next batch begins so much later after it...
+const COMPANY: Duration = Duration::from_micros(200);
+/// ... and at most so much.
 const PACE: Duration = Duration::from_millis(4);
 /// Bytes after which a transaction takes no more jobs.
 const BATCH_BYTES: usize = 1 << 20;
@@ -235,11 +235,12 @@ impl Lane {
     }
 
     /// Under many writers, waits a little for company: a commit costs the same for one job as for fifty, and on a busy
-    /// machine that cost is what makes everybody wait. A lone writer is never held up.
+    /// machine that cost is what makes everybody wait. Below some 5,000 jobs a second a commit takes longer than this wait,
+    /// so few writers are never held up; above, the batches grow until the wait is [`PACE`].
     fn pace(&self) {
-        if self.last.jobs >= COMPANY
-            && let Some(early) = PACE.checked_sub(self.last.began.elapsed())
-        {
+        let jobs = u32::try_from(self.last.jobs).unwrap_or(u32::MAX);
+        let pace = COMPANY.saturating_mul(jobs).min(PACE);
+        if let Some(early) = pace.checked_sub(self.last.began.elapsed()) {
             std::thread::sleep(early);
         }
     }
