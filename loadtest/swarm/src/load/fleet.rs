@@ -99,19 +99,12 @@ async fn pair(place: &Place, client: &Client, number: usize) -> Result<Member> {
     let made = done(client, &call(Method::POST, "/v1/instances".into(), Some(json!({})))).await?;
     let id = made.get("id").and_then(Value::as_str).context("no id")?.to_owned();
     let path = format!("/v1/instances/{id}/pairing");
-    done(client, &call(Method::POST, path.clone(), Some(json!({"method": "qr"})))).await?;
+    let begin = call(Method::POST, path.clone(), Some(json!({"method": "qr"})));
     let look = call(Method::GET, path, None);
-    let mut refused = Vec::new();
-    let phone = eventually("a phone that scanned the code", DEADLINE, async || {
-        let pairing = done(client, &look).await?;
-        let code = pairing.get("qr").and_then(Value::as_str);
-        let code = code.with_context(|| format!("no code: {pairing}; scans before: {refused:?}"))?;
-        // A code that was replaced by the next one just now leads nowhere.
-        let scanned = place.simulator.scan(code).await;
-        if let Err(error) = &scanned {
-            refused.push(error.to_string());
-        }
-        Ok(scanned.ok())
+    let phone = eventually("a phone that is linked", DEADLINE, async || {
+        // Refused while the one before is not over yet.
+        done(client, &begin).await?;
+        scan(place, client, &look).await
     })
     .await?;
     let look = call(Method::GET, format!("/v1/instances/{id}"), None);
@@ -123,6 +116,21 @@ async fn pair(place: &Place, client: &Client, number: usize) -> Result<Member> {
     })
     .await?;
     Ok(Member { id, phone })
+}
+
+/// Scans the code of a pairing that has begun; `None` if it ended without a linked phone: the connection of its code was cut.
+async fn scan(place: &Place, client: &Client, look: &Call) -> Result<Option<String>> {
+    eventually("the end of a pairing", DEADLINE, async || {
+        let pairing = done(client, look).await?;
+        let state = pairing.get("state").and_then(Value::as_str).unwrap_or_default();
+        if !matches!(state, "starting" | "waiting") {
+            return Ok(Some(None));
+        }
+        let code = pairing.get("qr").and_then(Value::as_str).context("no code yet")?;
+        // A code that was replaced by the next one just now leads nowhere.
+        Ok(Some(Some(place.simulator.scan(code).await?)))
+    })
+    .await
 }
 
 async fn done(client: &Client, call: &Call) -> Result<Value> {

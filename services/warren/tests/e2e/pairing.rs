@@ -109,6 +109,24 @@ async fn a_pairing_that_a_kill_interrupts_begins_again() {
     stage.pair_as(&id, None).await.unwrap();
 }
 
+/// The phone consented and our answer never arrived: WhatsApp knows no such device, which the first login tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pairing_of_which_whatsapp_knows_nothing_has_failed() {
+    let stage = stage().await;
+    let phone = stage.pair("a").await.unwrap().phone;
+    stage.simulator.happen(&phone, "failure", json!({"reason": 401})).await.unwrap();
+    let id = stage.api.create_instance("b").await.unwrap().id;
+    stage.api.start_pairing(&id).await.unwrap();
+    let qr = stage.qr(&id).await.unwrap();
+    stage.simulator.scan(&qr, Some(&phone)).await.unwrap();
+    stage.state(&id, "logged_out").await.unwrap();
+    assert_eq!(stage.api.instance(&id).await.unwrap().reason.as_deref(), Some("interrupted"));
+    assert_eq!(stage.api.pairing(&id).await.unwrap().state, "failed");
+    let log = stage.api.events(&id).await.unwrap();
+    assert!(log.iter().any(|event| event.kind == "pairing.failed" && event.text("/reason") == "interrupted"));
+    stage.pair_as(&id, Some(&phone)).await.unwrap();
+}
+
 /// As with WhatsApp itself, and as the scorecard measures it; the simulator's own authority signs.
 #[tokio::test(flavor = "multi_thread")]
 async fn pairs_and_sends_over_tls() {

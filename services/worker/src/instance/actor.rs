@@ -262,6 +262,10 @@ impl Actor {
                     self.restrict_until(self.now().after(span)).await?;
                 }
             }
+            // The connection was cut before our answer to the phone's consent left: the device was never linked.
+            Policy::Forget("removed") if self.pairing.awaits_login => {
+                self.end_pairing(PairingState::Failed, "interrupted").await?;
+            }
             Policy::Forget(reason) => self.forget_session(reason).await?,
             Policy::CheckOwner => self.kicked().await?,
             Policy::DropShard => return Ok(ControlFlow::Break(())),

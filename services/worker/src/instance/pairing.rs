@@ -29,13 +29,21 @@ pub(super) struct PairingProgress {
     pub(super) deadline: Instant,
     /// Which phone's owner types the code; `None`: the code is scanned.
     pub(super) by_code: Option<PhoneToPair>,
+    /// Whether the first login after it is still to come. Until then it is not known whether WhatsApp heard our answer.
+    pub(super) awaits_login: bool,
     /// When pairings by a typed code were begun.
     begun: VecDeque<Instant>,
 }
 
 impl PairingProgress {
     pub(super) fn none() -> Self {
-        Self { status: in_state(PairingState::None, None), deadline: Instant::now(), by_code: None, begun: VecDeque::new() }
+        Self {
+            status: in_state(PairingState::None, None),
+            deadline: Instant::now(),
+            by_code: None,
+            awaits_login: false,
+            begun: VecDeque::new(),
+        }
     }
 
     fn become_state(&mut self, state: PairingState, reason: Option<&str>) {
@@ -127,6 +135,7 @@ impl Actor {
         self.set_restriction(None).await?;
         self.set_state(InstanceState::Connecting, None).await?;
         self.pairing.become_state(PairingState::Succeeded, None);
+        self.pairing.awaits_login = true;
         self.intent = Intent::Online;
         self.failures = 0;
         Ok(())
@@ -136,6 +145,7 @@ impl Actor {
     pub(super) async fn end_pairing(&mut self, state: PairingState, reason: &'static str) -> Result<()> {
         self.intent = Intent::Rest;
         self.pairing.become_state(state, Some(reason));
+        self.pairing.awaits_login = false;
         self.forget_records(None).await?;
         if state == PairingState::Failed {
             let data = json!({"reason": reason}).as_object().cloned().unwrap_or_default();

@@ -248,6 +248,7 @@ impl<'a> Live<'a> {
             tracing::debug!(instance = %self.actor.instance.id, took_ms = self.opened.elapsed().as_millis(), "online");
             self.permit = None;
             self.online = true;
+            self.actor.pairing.awaits_login = false;
             self.fetch_wanted = true;
             for waited in self.actor.waiting.take() {
                 self.asks.begin(self.asker(), waited.ask, waited.reply, waited.since);
