@@ -53,7 +53,8 @@ const ROWS: &[Row] = &[
     stays(&[("stream-error", || json!({"code": 401, "conflict": "device_removed"}))], "logged_out", Some("removed")),
     stays(&[("failure", || json!({"reason": 403})), ("drop", || json!({}))], "logged_out", Some("account_locked")),
     stays(&[("failure", || json!({"reason": 402})), ("drop", || json!({}))], "restricted", None),
-    stays(&[("stream-error", || json!({"code": 429}))], "disconnected", None),
+    // It waits a minute before it connects again.
+    stays(&[("stream-error", || json!({"code": 429}))], "connecting", Some("stream_error")),
 ];
 
 async fn every_kind(trial: &mut Trial<'_>) -> Result<()> {
