@@ -55,11 +55,18 @@ fn measure(options: &Options, bin: &Path, report: &mut Report) -> Result<()> {
     if options.wants_any(Part::STANDALONE) {
         standalone(options, bin, report)?;
     }
+    if options.wants(Part::Soak) {
+        let simulator = Simulator::start(bin)?;
+        rows::soak(options, Kind::STANDALONE, &Standalone::start(bin, &simulator, Line::Plain)?, report)?;
+    }
     if options.wants(Part::Bus) {
         rows::bus(options, bin, report)?;
     }
     if options.wants_any(Part::CLUSTER) {
         cluster(options, bin, report)?;
+    }
+    if options.wants(Part::ClusterSoak) {
+        rows::soak(options, Kind::CLUSTER, &Clustered::start(bin, options.cluster_workers)?, report)?;
     }
     if options.wants(Part::Coldstart) {
         rows::coldstart(options, bin, report)?;

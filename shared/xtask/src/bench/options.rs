@@ -30,6 +30,12 @@ pub(crate) struct Options {
     /// Workers of that cluster.
     #[arg(long, default_value_t = 2)]
     pub(super) cluster_workers: usize,
+    /// How long texts go both ways before every invariant is checked, seconds.
+    #[arg(long, default_value_t = 600)]
+    pub(super) soak_seconds: u64,
+    /// Texts a second out while that lasts; half as many come in.
+    #[arg(long, default_value_t = 500)]
+    pub(super) soak_rate: u64,
     /// Resumes of a WebSocket in row 15.
     #[arg(long, default_value_t = 1_000)]
     pub(super) resumes: u64,
@@ -62,6 +68,8 @@ pub(super) enum Part {
     Send,
     /// Row 6 of standalone.
     Receive,
+    /// Row 8 of standalone: for long, with every invariant.
+    Soak,
     /// Row 9.
     Sockets,
     /// Row 15, on disk, of standalone.
@@ -76,6 +84,8 @@ pub(super) enum Part {
     Postgres,
     /// Row 6 of a cluster.
     ClusterReceive,
+    /// Row 8 of a cluster: for long, with every invariant.
+    ClusterSoak,
     /// Row 10.
     Inbound,
     /// Row 15, of streams.
@@ -107,6 +117,7 @@ impl Part {
         Self::Inbound,
         Self::Resumes,
         Self::ClusterDisk,
+        Self::ClusterSoak,
         Self::Coldstart,
         Self::Failover,
         Self::Coordinator,

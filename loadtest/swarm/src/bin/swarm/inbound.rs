@@ -5,15 +5,12 @@ use crate::{
     log,
     quantiles::Quantiles,
     stream::{self, Frame, Socket},
-    target::{Target, fleet},
+    target::{Members, Target},
 };
 use anyhow::{Context, Result, bail, ensure};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use warren_swarm::Simulator;
@@ -34,9 +31,8 @@ const WARM: u64 = 20;
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// The instances, one id a line; one text after the other goes to the first.
-    #[arg(long)]
-    fleet: PathBuf,
+    #[command(flatten)]
+    members: Members,
     /// How many texts, one after the other.
     #[arg(long, default_value_t = 500)]
     texts: u64,
@@ -50,7 +46,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let (target, simulator) = (&arguments.target, arguments.target.simulator()?);
-    let ids = fleet(&arguments.fleet)?;
+    let ids = arguments.members.ids()?;
     let mut pairs = Vec::with_capacity(ids.len());
     let mut connection = target.connect().await?;
     for (id, person) in ids.iter().zip(simulator.phones(ids.len()).await?) {

@@ -3,14 +3,11 @@
 use crate::{
     cost::Watched,
     http,
-    target::{Target, fleet},
+    target::{Members, Target},
 };
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Between the first text of every pair and the measurement.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -23,9 +20,8 @@ pub(crate) struct Arguments {
     /// Where the metrics of the workers are, http://...
     #[arg(long, value_delimiter = ',')]
     admin: Vec<String>,
-    /// The instances, one id a line.
-    #[arg(long)]
-    fleet: PathBuf,
+    #[command(flatten)]
+    members: Members,
     /// Texts that each gets.
     #[arg(long, default_value_t = 20)]
     texts: u64,
@@ -35,7 +31,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let simulator = arguments.target.simulator()?;
-    let ids = fleet(&arguments.fleet)?;
+    let ids = arguments.members.ids()?;
     let people = simulator.phones(ids.len()).await?;
     let mut connection = arguments.target.connect().await?;
     let mut pairs = Vec::with_capacity(ids.len());

@@ -3,14 +3,13 @@
 use crate::{
     log,
     stream::{self, Frame, Socket},
-    target::{Target, fleet},
+    target::{Members, Target},
 };
 use anyhow::{Context, Result};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use std::{
     collections::HashSet,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
@@ -28,9 +27,8 @@ const MOST: u64 = 7;
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// The instances, one id a line; people write to the first hundred.
-    #[arg(long)]
-    fleet: PathBuf,
+    #[command(flatten)]
+    members: Members,
     /// How often it is cut.
     #[arg(long, default_value_t = 1_000)]
     resumes: u64,
@@ -65,7 +63,7 @@ impl Heard {
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     const WRITTEN_TO: usize = 100;
     let (target, simulator) = (&arguments.target, arguments.target.simulator()?);
-    let ids: Vec<_> = fleet(&arguments.fleet)?.into_iter().take(WRITTEN_TO).collect();
+    let ids: Vec<_> = arguments.members.ids()?.into_iter().take(WRITTEN_TO).collect();
     let mut connection = target.connect().await?;
     let mut pairs = Vec::with_capacity(ids.len());
     for (id, person) in ids.iter().zip(simulator.phones(ids.len()).await?) {

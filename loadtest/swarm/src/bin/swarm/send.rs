@@ -5,13 +5,12 @@ use crate::{
     hops::Hops,
     http::Connection,
     quantiles::{Quantiles, merge},
-    target::{Target, fleet},
+    target::{Members, Target},
 };
 use anyhow::Result;
 use hyper::Method;
 use serde_json::{Value, json};
 use std::{
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -27,9 +26,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// The instances, one id a line.
-    #[arg(long)]
-    fleet: PathBuf,
+    #[command(flatten)]
+    members: Members,
     /// How long, seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
@@ -74,7 +72,7 @@ struct Tally {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
-    let ids = fleet(&arguments.fleet)?;
+    let ids = arguments.members.ids()?;
     let people = arguments.target.simulator()?.people(ids.len(), arguments.receipts.habits()).await?;
     let mut senders = Vec::with_capacity(ids.len());
     for (id, person) in ids.iter().zip(&people) {

@@ -4,7 +4,7 @@
 use crate::{
     process,
     stream::{self, Socket},
-    target::{Target, fleet},
+    target::{Members, Target},
 };
 use anyhow::{Context, Result, ensure};
 use futures::{SinkExt as _, StreamExt as _};
@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use std::{
     io::Write as _,
     net::TcpListener,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -30,9 +29,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// The instances, one id a line; people write to the first.
-    #[arg(long)]
-    fleet: PathBuf,
+    #[command(flatten)]
+    members: Members,
     /// How many sockets.
     #[arg(long, default_value_t = 1_000)]
     sockets: usize,
@@ -53,7 +51,7 @@ struct Heard {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let simulator = arguments.target.simulator()?;
-    let instance = fleet(&arguments.fleet)?.into_iter().next().context("no instance")?;
+    let instance = arguments.members.ids()?.into_iter().next().context("no instance")?;
     let phone = arguments.target.phone(&mut arguments.target.connect().await?, &instance).await?;
     let person = simulator.phones(1).await?.pop().context("nobody")?;
     let pair = vec![(person, phone)];

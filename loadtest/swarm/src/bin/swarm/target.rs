@@ -4,7 +4,7 @@ use crate::http::Connection;
 use anyhow::{Context, Result, ensure};
 use hyper::Method;
 use serde_json::Value;
-use std::path::Path;
+use std::path::PathBuf;
 use warren_swarm::{Endpoints, Place, Simulator};
 
 #[derive(clap::Args)]
@@ -45,9 +45,19 @@ impl Target {
     }
 }
 
-/// The instances of a fleet's file, one id a line.
-pub(crate) fn fleet(file: &Path) -> Result<Vec<String>> {
-    let ids: Vec<String> = std::fs::read_to_string(file)?.lines().map(str::to_owned).collect();
-    ensure!(!ids.is_empty(), "the fleet is empty");
-    Ok(ids)
+/// Who takes part.
+#[derive(clap::Args)]
+pub(crate) struct Members {
+    /// The instances, one id a line.
+    #[arg(long)]
+    fleet: PathBuf,
+}
+
+impl Members {
+    /// Their ids; an error if there is none.
+    pub(crate) fn ids(&self) -> Result<Vec<String>> {
+        let ids: Vec<String> = std::fs::read_to_string(&self.fleet)?.lines().map(str::to_owned).collect();
+        ensure!(!ids.is_empty(), "the fleet is empty");
+        Ok(ids)
+    }
 }

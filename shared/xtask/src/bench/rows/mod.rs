@@ -7,6 +7,7 @@ mod inbound;
 mod ledger;
 mod receiving;
 mod sending;
+mod soak;
 mod standalone;
 
 pub(super) use bus::bus;
@@ -16,6 +17,7 @@ pub(super) use inbound::{inbound, resumes};
 pub(super) use ledger::{disk, postgres};
 pub(super) use receiving::receiving;
 pub(super) use sending::sending;
+pub(super) use soak::soak;
 pub(super) use standalone::{idle, restart, sockets};
 
 use super::{

@@ -88,15 +88,6 @@ impl Clustered {
         Ok((owned, since.elapsed().as_secs_f64()))
     }
 
-    /// One command of the load generator against this cluster.
-    fn load(&self, command: &str, more: &[&str]) -> Result<Value> {
-        let gateway = self.cluster.gateways.first().context("no gateway")?;
-        let target = [command, "--api", gateway.api_address()?, "--simulator", self.simulator.url()];
-        let ledger = self.cluster.servers.ledger.url();
-        let environment = [("WARREN_KEY", self.cluster.keys().tenant.clone()), ("SWARM_LEDGER", ledger)];
-        swarm_within(&self.bin, &[&target[..], more].concat(), &environment, LIMIT)
-    }
-
     fn fleet_file(&self) -> String {
         self.folder.path().join("fleet").display().to_string()
     }
@@ -134,6 +125,14 @@ impl Clustered {
 }
 
 impl Warren for Clustered {
+    fn load(&self, command: &str, more: &[&str]) -> Result<Value> {
+        let gateway = self.cluster.gateways.first().context("no gateway")?;
+        let target = [command, "--api", gateway.api_address()?, "--simulator", self.simulator.url()];
+        let ledger = self.cluster.servers.ledger.url();
+        let environment = [("WARREN_KEY", self.cluster.keys().tenant.clone()), ("SWARM_LEDGER", ledger)];
+        swarm_within(&self.bin, &[&target[..], more].concat(), &environment, LIMIT)
+    }
+
     fn send(&self, load: Load) -> Result<Value> {
         let (fleet, watched) = (self.fleet_file(), self.watched()?);
         let (arguments, admins) = (load.arguments(), self.admins(&[Role::Worker, Role::Gateway]).join(","));

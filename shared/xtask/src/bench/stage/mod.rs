@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// For one command of the load generator.
-const LIMIT: Duration = Duration::from_secs(1_200);
+const LIMIT: Duration = Duration::from_secs(1_800);
 
 /// Instances connect as fast as they can, and have few keys to make: the same for every kind of Warren, and as bare clients do.
 const ADMISSION: [(&str, &str); 3] = [
@@ -63,6 +63,13 @@ pub(crate) trait Warren {
     fn send(&self, load: Load) -> Result<Value>;
     /// Lets people write so many texts to every instance.
     fn receive(&self, texts: u64) -> Result<Value>;
+    /// One command of the load generator against it.
+    fn load(&self, command: &str, more: &[&str]) -> Result<Value>;
+    /// Lets texts go both ways with a fleet of its own, so many a second out, then checks every invariant.
+    fn soak(&self, instances: usize, rate: u64, seconds: u64) -> Result<Value> {
+        let [instances, rate, seconds] = [instances.to_string(), rate.to_string(), seconds.to_string()];
+        self.load("soak", &["--instances", &instances, "--rate", &rate, "--seconds", &seconds])
+    }
     /// How long one commit alone takes, milliseconds: the median.
     fn raw_commit_ms(&self) -> Result<f64>;
     /// What its ledger has on disk.

@@ -59,12 +59,6 @@ impl Standalone {
         self.load("sockets", &["--fleet", &fleet, "--sockets", &sockets, "--pid", &pid])
     }
 
-    /// One command of the load generator against this Warren.
-    fn load(&self, command: &str, more: &[&str]) -> Result<Value> {
-        let target = [command, "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator];
-        swarm(&self.bin, &[&target[..], more].concat())
-    }
-
     fn fleet_file(&self) -> String {
         self.folder.path().join("fleet").display().to_string()
     }
@@ -103,6 +97,11 @@ impl Standalone {
 }
 
 impl Warren for Standalone {
+    fn load(&self, command: &str, more: &[&str]) -> Result<Value> {
+        let target = [command, "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator];
+        swarm(&self.bin, &[&target[..], more].concat())
+    }
+
     fn send(&self, load: Load) -> Result<Value> {
         let (fleet, watched) = (self.fleet_file(), self.watched());
         let arguments = load.arguments();
