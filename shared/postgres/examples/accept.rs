@@ -11,13 +11,10 @@ use sqlx::{Connection, PgConnection, Row};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use warren_domain::instance::Account;
 use warren_domain::message::{Content, Text};
-use warren_domain::tenant::Limits;
 use warren_domain::time::{Clock as _, SystemClock};
-use warren_domain::{
-    Delivery, Health, Instance, InstanceId, InstanceState, MessageId, Network, Tenant, TenantId, Timestamp,
-};
+use warren_domain::{Delivery, InstanceId, MessageId, Network, TenantId};
+use warren_ports::contract;
 use warren_ports::ledger::{Accepted, IdempotencyKey, Instances, Messages, NewMessage, Tenants};
 use warren_postgres::{Options, Postgres, Service};
 use warren_testkit::services;
@@ -145,30 +142,15 @@ async fn prepared(url: &str, service: Option<Service>, keyed: bool) -> Arc<Bench
     let options = || Options::new(url, Network::Whatsapp);
     Postgres::open(Options { migrate: true, roles: service.is_some(), ..options() }).await.unwrap().close().await;
     let store = Postgres::open(Options { service, ..options() }).await.unwrap();
-    let id = TenantId::generate();
-    let at = Timestamp::default();
-    store.create_tenant(&Tenant { id, name: "T".into(), limits: Limits::default(), created_at: at }).await.unwrap();
+    let tenant = contract::ledger::tenant();
+    store.create_tenant(&tenant).await.unwrap();
     let mut instances = Vec::new();
     for _ in 0..INSTANCES {
-        let instance = Instance {
-            id: InstanceId::generate(),
-            tenant: id,
-            name: None,
-            metadata: Map::new(),
-            state: InstanceState::Online,
-            reason: None,
-            since: at,
-            account: Some(Account { phone: "15550100".into(), ..Account::default() }),
-            health: Health::OK,
-            restriction: None,
-            created_at: at,
-            device_name: None,
-            proxy: None,
-        };
+        let instance = contract::ledger::instance(tenant.id);
         store.create_instance(&instance, u32::MAX).await.unwrap();
         instances.push(instance.id);
     }
-    Arc::new(Bench { store, tenant: id, instances, number: AtomicUsize::new(0), keyed })
+    Arc::new(Bench { store, tenant: tenant.id, instances, number: AtomicUsize::new(0), keyed })
 }
 
 #[tokio::main]

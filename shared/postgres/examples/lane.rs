@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use warren_domain::event::NewEvent;
-use warren_domain::instance::Account;
 use warren_domain::message::{Content, Text, Times};
-use warren_domain::tenant::Limits;
 use warren_domain::{
-    Delivery, Direction, Epoch, Fence, Health, Instance, InstanceId, InstanceState, Message, MessageId, MessageStatus,
-    Network, Person, Shard, ShardCount, Tenant, TenantId, Timestamp,
+    Delivery, Direction, Epoch, Fence, InstanceId, Message, MessageId, MessageStatus, Network, Person, Shard, ShardCount,
+    TenantId, Timestamp,
 };
+use warren_ports::contract;
 use warren_ports::ledger::{
     Accepted, Committer, Inbound, Instances, Messages, NewMessage, Op, Outcome, Ownership, ReceiptTarget, Record,
     RecordKind, Tenants, Write,
@@ -124,32 +123,15 @@ fn session(number: usize) -> Record {
 }
 
 async fn owners(store: &Postgres, count: usize) -> Vec<Owner> {
-    let at = Timestamp::default();
-    let tenant = Tenant { id: TenantId::generate(), name: "T".to_owned(), limits: Limits::default(), created_at: at };
+    let tenant = contract::ledger::tenant();
     store.create_tenant(&tenant).await.unwrap();
     let shards: Vec<_> = (0..1024).map(|shard| (Shard(shard), Epoch(1))).collect();
     store.take(&shards).await.unwrap();
     let mut owners = Vec::new();
     for _ in 0..count {
-        let id = InstanceId::generate();
-        let account = Some(Account { phone: "15550100".to_owned(), ..Account::default() });
-        let instance = Instance {
-            id,
-            tenant: tenant.id,
-            name: None,
-            metadata: Map::new(),
-            state: InstanceState::Online,
-            reason: None,
-            since: at,
-            account,
-            health: Health::OK,
-            restriction: None,
-            created_at: at,
-            device_name: None,
-            proxy: None,
-        };
+        let instance = contract::ledger::instance(tenant.id);
         store.create_instance(&instance, 1_000_000).await.unwrap();
-        owners.push(Owner { store: store.clone(), tenant: tenant.id, instance: id });
+        owners.push(Owner { store: store.clone(), tenant: tenant.id, instance: instance.id });
     }
     owners
 }

@@ -10,16 +10,14 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use warren_dispatcher::{Options, Ports};
 use warren_domain::event::NewEvent;
-use warren_domain::instance::Account;
-use warren_domain::tenant::Limits;
 use warren_domain::time::{Clock, SystemClock};
 use warren_domain::webhook::{Attempt, DeadLetter, Secret, Secrets, Standing, Webhook};
 use warren_domain::{
-    Epoch, Event, EventType, Fence, Health, Instance, InstanceId, InstanceState, Network, Shard, ShardCount, Tenant,
-    TenantId, Timestamp, WebhookId,
+    Epoch, Event, EventType, Fence, InstanceId, Network, Shard, ShardCount, TenantId, Timestamp, WebhookId,
 };
 use warren_egress::{Guard, Policy, Resolver};
 use warren_ports::bus::{Bus as _, Ring, Topic};
+use warren_ports::contract;
 use warren_ports::ledger::{
     AttemptFilter, Committer as _, EventFilter, Events as _, Instances as _, Op, Outcome, Ownership as _, Tenants as _,
     Webhooks as _, Write,
@@ -68,8 +66,7 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let store = Sqlite::open(warren_sqlite::Options::new(folder.path(), Network::Whatsapp)).await.unwrap();
-        let at = Timestamp::default();
-        let tenant = Tenant { id: TenantId::generate(), name: "T".to_owned(), limits: Limits::default(), created_at: at };
+        let tenant = contract::ledger::tenant();
         store.create_tenant(&tenant).await.unwrap();
         let mut world = Self {
             log: store.log_bounds().await.unwrap().log,
@@ -87,22 +84,7 @@ impl World {
     }
 
     async fn add_instance(&mut self) {
-        let at = Timestamp::default();
-        let instance = Instance {
-            id: InstanceId::generate(),
-            tenant: self.tenant,
-            name: None,
-            metadata: Map::new(),
-            state: InstanceState::Online,
-            reason: None,
-            since: at,
-            account: Some(Account { phone: "15550100".to_owned(), ..Account::default() }),
-            health: Health::OK,
-            restriction: None,
-            created_at: at,
-            device_name: None,
-            proxy: None,
-        };
+        let instance = contract::ledger::instance(self.tenant);
         self.store.create_instance(&instance, u32::MAX).await.unwrap();
         let fence = fence(instance.id);
         self.store.take(&[(fence.shard, fence.epoch)]).await.unwrap();

@@ -52,13 +52,15 @@ pub(crate) const fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_767_225_600_000 + millis)
 }
 
-/// A tenant like any other.
-pub(crate) fn tenant() -> Tenant {
+/// A tenant like any other, not stored yet: for whoever tests over a ledger.
+#[must_use]
+pub fn tenant() -> Tenant {
     Tenant { id: TenantId::generate(), name: "Acme".to_owned(), limits: Limits::default(), created_at: at(0) }
 }
 
-/// An instance that is paired and online.
-pub(crate) fn instance(tenant: TenantId) -> Instance {
+/// An instance of it that is paired and online, not stored yet.
+#[must_use]
+pub fn instance(tenant: TenantId) -> Instance {
     Instance {
         id: InstanceId::generate(),
         tenant,

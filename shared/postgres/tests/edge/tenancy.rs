@@ -1,8 +1,9 @@
 //! What a tenant may have, while several gateways give it.
 
-use crate::world::{Sender, gateways, instance, tenant};
+use crate::world::{Sender, gateways, tenant};
 use futures::future::join_all;
 use warren_domain::{ErrorKind, MessageId};
+use warren_ports::contract::ledger::instance;
 use warren_ports::ledger::{
     CheckQuota, Idempotency, IdempotencyKey, InstanceFilter, Instances, Numbers, Reservation, Reserved, StoredResponse,
     Tenants,

@@ -1,13 +1,10 @@
 //! A database, handles of it, and who sends through them.
 
 use serde_json::Map;
-use warren_domain::instance::Account;
 use warren_domain::message::{Content, Text};
-use warren_domain::tenant::Limits;
 use warren_domain::time::{Clock as _, SystemClock};
-use warren_domain::{
-    Delivery, Health, Instance, InstanceId, InstanceState, MessageId, Network, Tenant, TenantId, Timestamp,
-};
+use warren_domain::{Delivery, InstanceId, MessageId, Network, TenantId};
+use warren_ports::contract;
 use warren_ports::ledger::{Accepted, IdempotencyKey, Instances, Messages, NewMessage, Tenants};
 use warren_postgres::{Options, Postgres};
 use warren_testkit::services::{Database, Postgres as Server};
@@ -30,29 +27,9 @@ pub(crate) async fn gateways<const N: usize>() -> (Database, [Postgres; N]) {
 
 /// A tenant that is stored.
 pub(crate) async fn tenant(store: &Postgres) -> TenantId {
-    let id = TenantId::generate();
-    let tenant = Tenant { id, name: "T".to_owned(), limits: Limits::default(), created_at: Timestamp::default() };
+    let tenant = contract::ledger::tenant();
     store.create_tenant(&tenant).await.unwrap();
-    id
-}
-
-/// An instance that is paired and online, not stored yet.
-pub(crate) fn instance(tenant: TenantId) -> Instance {
-    Instance {
-        id: InstanceId::generate(),
-        tenant,
-        name: None,
-        metadata: Map::new(),
-        state: InstanceState::Online,
-        reason: None,
-        since: Timestamp::default(),
-        account: Some(Account { phone: "15550100".to_owned(), ..Account::default() }),
-        health: Health::OK,
-        restriction: None,
-        created_at: Timestamp::default(),
-        device_name: None,
-        proxy: None,
-    }
+    tenant.id
 }
 
 /// Who sends.
@@ -70,7 +47,7 @@ impl Sender {
 
     /// Another stored instance of a tenant.
     pub(crate) async fn of(store: &Postgres, tenant: TenantId) -> Self {
-        let made = instance(tenant);
+        let made = contract::ledger::instance(tenant);
         store.create_instance(&made, 10_000).await.unwrap();
         Self { tenant, instance: made.id }
     }

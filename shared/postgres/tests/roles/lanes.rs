@@ -1,37 +1,18 @@
 //! What a worker does beyond plain statements, under its role: lanes that outlive their connections, and the log's partitions.
 
 use crate::world::World;
-use serde_json::Map;
 use sqlx::AssertSqlSafe;
-use warren_domain::instance::Account;
-use warren_domain::tenant::Limits;
-use warren_domain::{
-    Epoch, Fence, Health, Instance, InstanceId, InstanceState, Shard, ShardCount, Tenant, TenantId, Timestamp,
-};
+use warren_domain::{Epoch, Fence, InstanceId, Shard, ShardCount, TenantId};
+use warren_ports::contract;
 use warren_ports::ledger::{Committer, Instances, Op, Outcome, Ownership, Record, RecordKind, Sessions, Tenants, Write};
 use warren_postgres::Service;
 
 /// Makes an instance, as the gateway does.
 async fn instance(world: &World) -> (TenantId, InstanceId) {
     let gateway = world.open(Service::Gateway).await;
-    let at = Timestamp::default();
-    let tenant = Tenant { id: TenantId::generate(), name: "T".to_owned(), limits: Limits::default(), created_at: at };
+    let tenant = contract::ledger::tenant();
     gateway.create_tenant(&tenant).await.unwrap();
-    let instance = Instance {
-        id: InstanceId::generate(),
-        tenant: tenant.id,
-        name: None,
-        metadata: Map::new(),
-        state: InstanceState::Online,
-        reason: None,
-        since: at,
-        account: Some(Account::default()),
-        health: Health::OK,
-        restriction: None,
-        created_at: at,
-        device_name: None,
-        proxy: None,
-    };
+    let instance = contract::ledger::instance(tenant.id);
     gateway.create_instance(&instance, 10).await.unwrap();
     (tenant.id, instance.id)
 }

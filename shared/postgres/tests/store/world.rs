@@ -4,13 +4,12 @@ use serde_json::{Map, Value};
 use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
 use warren_domain::event::NewEvent;
-use warren_domain::instance::Account;
 use warren_domain::message::{Content, Text, Times};
-use warren_domain::tenant::Limits;
 use warren_domain::{
-    Delivery, Direction, Epoch, Event, EventType, Fence, Health, Instance, InstanceId, InstanceState, Message, MessageId,
-    MessageStatus, Network, Person, Shard, ShardCount, Tenant, TenantId, Timestamp,
+    Delivery, Direction, Epoch, Event, EventType, Fence, InstanceId, Message, MessageId, MessageStatus, Network, Person,
+    Shard, ShardCount, TenantId, Timestamp,
 };
+use warren_ports::contract;
 use warren_ports::ledger::{
     Accepted, Committer, EventFilter, Events, Inbound, Instances, Messages, NewMessage, Op, Outcome, Ownership, Record,
     RecordKind, Sessions, Tenants, Write,
@@ -68,34 +67,14 @@ pub(crate) struct World {
 impl World {
     /// Makes a tenant with an instance, owned under epoch 1.
     pub(crate) async fn new(store: &Postgres) -> Self {
-        let tenant = Tenant {
-            id: TenantId::generate(),
-            name: "T".to_owned(),
-            limits: Limits::default(),
-            created_at: Timestamp::default(),
-        };
+        let tenant = contract::ledger::tenant();
         store.create_tenant(&tenant).await.unwrap();
         Self::of(store, tenant.id).await
     }
 
     /// Another instance of a tenant.
     pub(crate) async fn of(store: &Postgres, tenant: TenantId) -> Self {
-        let at = Timestamp::default();
-        let instance = Instance {
-            id: InstanceId::generate(),
-            tenant,
-            name: None,
-            metadata: Map::new(),
-            state: InstanceState::Online,
-            reason: None,
-            since: at,
-            account: Some(Account { phone: "15550100".to_owned(), ..Account::default() }),
-            health: Health::OK,
-            restriction: None,
-            created_at: at,
-            device_name: None,
-            proxy: None,
-        };
+        let instance = contract::ledger::instance(tenant);
         store.create_instance(&instance, 10_000).await.unwrap();
         let fence = Fence { shard: Shard::of(instance.id, ShardCount::default()), epoch: Epoch(1) };
         store.take(&[(fence.shard, fence.epoch)]).await.unwrap();

@@ -2,12 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use serde_json::Map;
-use warren_domain::instance::Account;
-use warren_domain::tenant::Limits;
-use warren_domain::{
-    Epoch, Fence, Health, Instance, InstanceId, InstanceState, Shard, ShardCount, Tenant, TenantId, Timestamp,
-};
+use warren_domain::{Epoch, Fence, InstanceId, Shard, ShardCount, TenantId};
+use warren_ports::contract;
 use warren_ports::ledger::{Instances, Op, Ownership, Record, RecordKind, Tenants, Write};
 use warren_sqlite::Sqlite;
 
@@ -23,24 +19,9 @@ pub(crate) struct World {
 impl World {
     /// Makes it in the store.
     pub(crate) async fn new(store: &Sqlite) -> Self {
-        let at = Timestamp::default();
-        let tenant = Tenant { id: TenantId::generate(), name: "T".to_owned(), limits: Limits::default(), created_at: at };
+        let tenant = contract::ledger::tenant();
         store.create_tenant(&tenant).await.unwrap();
-        let instance = Instance {
-            id: InstanceId::generate(),
-            tenant: tenant.id,
-            name: None,
-            metadata: Map::new(),
-            state: InstanceState::Online,
-            reason: None,
-            since: at,
-            account: Some(Account { phone: "15550100".to_owned(), ..Account::default() }),
-            health: Health::OK,
-            restriction: None,
-            created_at: at,
-            device_name: None,
-            proxy: None,
-        };
+        let instance = contract::ledger::instance(tenant.id);
         store.create_instance(&instance, 10).await.unwrap();
         let fence = Fence { shard: Shard::of(instance.id, ShardCount::default()), epoch: Epoch(1) };
         store.take(&[(fence.shard, fence.epoch)]).await.unwrap();
