@@ -11,8 +11,6 @@ mod coordinators;
 mod fault_points;
 mod gateway;
 mod membership;
-#[cfg(feature = "fault-injection")]
-mod mutations;
 mod nats;
 mod network;
 mod postgres;
