@@ -32,7 +32,7 @@ const QUEUE: usize = 8_192;
 /// Items after which a transaction takes no more jobs.
 const BATCH_ITEMS: usize = 256;
 /// For each job in a batch, the next batch begins so much later after it...
-const COMPANY: Duration = Duration::from_micros(200);
+const COMPANY: Duration = Duration::from_micros(120);
 /// ... and at most so much.
 const PACE: Duration = Duration::from_millis(4);
 /// Bytes after which a transaction takes no more jobs.
@@ -235,7 +235,7 @@ impl Lane {
     }
 
     /// Under many writers, waits a little for company: a commit costs the same for one job as for fifty, and on a busy
-    /// machine that cost is what makes everybody wait. Below some 5,000 jobs a second a commit takes longer than this wait,
+    /// machine that cost is what makes everybody wait. Below some 8,000 jobs a second a commit takes longer than this wait,
     /// so few writers are never held up; above, the batches grow until the wait is [`PACE`].
     fn pace(&self) {
         let jobs = u32::try_from(self.last.jobs).unwrap_or(u32::MAX);
