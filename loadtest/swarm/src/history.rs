@@ -167,8 +167,8 @@ pub struct Claim {
     pub instance: String,
     /// By which epoch.
     pub epoch: i64,
-    /// When, milliseconds since 1970.
-    pub at: i64,
+    /// When, milliseconds since 1970. `None` if it was claimed again: its row has the first time and the last epoch.
+    pub at: Option<i64>,
 }
 
 /// What the processes of a kind held for themselves (`RssAnon`), together, bytes.

@@ -125,7 +125,7 @@ pub(crate) mod tests {
             heard: log.iter().skip(from).cloned().collect(),
             given_up: Vec::new(),
         };
-        let claim = |(epoch, at)| Claim { instance: "i".into(), epoch, at };
+        let claim = |(epoch, at)| Claim { instance: "i".into(), epoch, at: Some(at) };
         History {
             sends: ids.iter().map(send).collect(),
             taken: ids.iter().map(taken).collect(),

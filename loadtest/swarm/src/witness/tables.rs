@@ -10,10 +10,14 @@ use warren_testkit::cluster::Ledger;
 /// Postgres does not answer.
 pub async fn ownership(ledger: &Ledger, since: i64) -> Result<Ownership> {
     let claims = format!(
-        "SELECT instance_id, handed_epoch, handed_at FROM messages WHERE handed_epoch IS NOT NULL AND handed_at >= {since}"
+        "SELECT instance_id, handed_epoch, CASE WHEN attempt <= 1 THEN handed_at END FROM messages
+         WHERE handed_epoch IS NOT NULL AND handed_at >= {since}"
     );
     let claims = rows(&ledger.execute(&[&claims]).await?, |fields| match fields {
-        [instance, epoch, at] => Some(Claim { instance: plain(instance), epoch: epoch.parse().ok()?, at: at.parse().ok()? }),
+        [instance, epoch, ""] => Some(Claim { instance: plain(instance), epoch: epoch.parse().ok()?, at: None }),
+        [instance, epoch, at] => {
+            Some(Claim { instance: plain(instance), epoch: epoch.parse().ok()?, at: Some(at.parse().ok()?) })
+        }
         _ => None,
     })?;
     let owners = "SELECT i.id, o.epoch FROM instances i JOIN shard_owners o USING (shard) WHERE i.deleted_at IS NULL";
