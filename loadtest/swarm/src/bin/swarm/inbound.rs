@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     target: Target,
     #[command(flatten)]
     members: Members,
-    /// How many texts, one after the other.
+    /// How many texts, one after the other, to the first instance.
     #[arg(long, default_value_t = 500)]
     texts: u64,
     /// How many texts each instance then has in the log before a webhook is made that gets them all; 0 makes none.

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     target: Target,
     #[command(flatten)]
     members: Members,
-    /// How often it is cut.
+    /// How often it is cut, while people write to the first hundred instances.
     #[arg(long, default_value_t = 1_000)]
     resumes: u64,
 }
