@@ -282,6 +282,11 @@ impl warren_ports::bus::Bus for Bus {
     }
 
     async fn listen(&self, topic: Topic) -> Box<dyn Listener> {
-        self.inner.listen(topic)
+        let listener = self.inner.listen(topic);
+        if matches!(topic, Topic::Log(_)) && self.inner.link.is_up() {
+            // Comes behind the subscription: once it is back, the server passes on what others ring.
+            let _ = self.inner.round_trip().await;
+        }
+        listener
     }
 }

@@ -221,5 +221,8 @@ pub trait Bus: Send + Sync {
     /// Rings everybody who listens to a topic now. Never blocks, never fails: at most once.
     fn ring(&self, topic: Topic, ring: Ring);
     /// Listens to a topic from now on. Rings of one ringer are heard in their order.
+    ///
+    /// What this process rings afterwards is heard, and what others ring to a log. Who listens to an outbound queue or to a
+    /// message's end looks in the ledger as well: others may be heard a moment later there, as nobody waits for the bus.
     async fn listen(&self, topic: Topic) -> Box<dyn Listener>;
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use warren_domain::{Event, EventType, InstanceId, TenantId};
 use warren_ports::{
-    bus::{Ring, Topic},
+    bus::{Listener, Ring, Topic},
     ledger::EventFilter,
 };
 
@@ -77,6 +77,8 @@ impl Tails {
         if let Some(tail) = self.open().get(&tenant) {
             return Ok(tail.subscribe());
         }
+        // Before the log's end is looked at: a stream that was told where it begins misses nothing, not even what is not stored.
+        let listener = app.bus.listen(Topic::Log(tenant)).await;
         let bounds = app.ledger.log_bounds().await?;
         let mut open = self.open();
         // Somebody else may have started it meanwhile.
@@ -88,7 +90,7 @@ impl Tails {
         let subscription = tail.subscribe();
         open.insert(tenant, Arc::clone(&tail));
         let listed = Listed { app: app.clone(), tail };
-        app.lifecycle.spawn(Box::pin(listed.follow()));
+        app.lifecycle.spawn(Box::pin(listed.follow(listener)));
         Ok(subscription)
     }
 
@@ -137,20 +139,17 @@ impl Drop for Listed {
 }
 
 impl Listed {
-    async fn follow(self) {
+    async fn follow(self, listener: Box<dyn Listener>) {
         let rung = Notify::new();
         tokio::select! {
-            () = self.hear(&rung) => {}
+            () = self.hear(listener, &rung) => {}
             () = self.read_on(&rung) => {}
             () = self.app.lifecycle.stopping() => {}
         }
     }
 
     /// Turns rings into looks, however many come at once, and passes on what is not stored.
-    async fn hear(&self, rung: &Notify) {
-        let mut listener = self.app.bus.listen(Topic::Log(self.tail.tenant)).await;
-        // What was written before anybody listened.
-        rung.notify_one();
+    async fn hear(&self, mut listener: Box<dyn Listener>, rung: &Notify) {
         while let Some(ring) = listener.next().await {
             let Ring::Ephemeral(event) = ring else {
                 rung.notify_one();

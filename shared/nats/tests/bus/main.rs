@@ -4,6 +4,7 @@
 
 mod common;
 mod contract;
+mod listening;
 mod outage;
 mod tls;
 mod trust;
