@@ -15,7 +15,7 @@ mod receive;
 mod sender_keys;
 mod signal;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub(crate) struct Handset {
     retries: HashMap<(Address, String), u8>,
     /// What arrived while the phone was offline.
     waiting: VecDeque<Incoming>,
+    /// Companions that were linked while the phone was offline, and lack its app state key.
+    owed_key: BTreeSet<u16>,
     pub(crate) undecryptable: u64,
     pub(crate) retries_sent: u64,
     /// Copies of what companions of the same account sent.
@@ -96,6 +98,7 @@ impl Handset {
             sent: VecDeque::new(),
             retries: HashMap::new(),
             waiting: VecDeque::new(),
+            owed_key: BTreeSet::new(),
             undecryptable: 0,
             retries_sent: 0,
             own_copies: 0,

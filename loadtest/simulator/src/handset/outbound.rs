@@ -63,8 +63,13 @@ pub(super) fn resend(world: &World, account: &Arc<Account>, to: Address, address
     }
 }
 
-/// Sends the app state key to one companion: all of it after pairing, or when one of the requested ids is ours.
+/// Sends the app state key to one companion: all of it after pairing, or when one of the requested ids is ours. An offline
+/// phone does so when it is online again.
 pub(super) fn share_key(world: &World, account: &Arc<Account>, device: u16, requested: &[Vec<u8>]) {
+    if !account.state().habits.online {
+        account.handset().owed_key.insert(device);
+        return;
+    }
     let key = account.handset().app_state_key.clone();
     if !requested.is_empty() && !requested.contains(&key.id) {
         return;

@@ -154,7 +154,13 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
 
 /// Takes what waited for the phone to come online.
 pub(super) fn wake(world: &World, account: &Arc<Account>) {
-    let waiting = std::mem::take(&mut account.handset().waiting);
+    let (owed_key, waiting) = {
+        let mut handset = account.handset();
+        (std::mem::take(&mut handset.owed_key), std::mem::take(&mut handset.waiting))
+    };
+    for device in owed_key {
+        super::outbound::share_key(world, account, device, &[]);
+    }
     for incoming in waiting {
         receive(world, account, incoming);
     }

@@ -4,11 +4,7 @@ use crate::main_path::is_sent;
 use crate::{binary, stage};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
 use warren_testkit::{Answer, Draft, PATIENCE, Stage, Stream, eventually};
-
-/// How long somebody types before he shows it again.
-const AGAIN: Duration = Duration::from_secs(3);
 
 /// Each account, and the two ways in which its number is written: as it was registered, and as it was not.
 const TWO_FORMS: [(&str, &str); 6] = [
@@ -264,13 +260,8 @@ async fn typing_and_presence_are_told_as_they_happen() {
     };
 
     for (state, shown) in [("composing", "typing"), ("recording", "recording"), ("paused", "paused")] {
-        // Only who listens at that moment is told, and the bus of a cluster may not know yet that somebody does.
-        let told = eventually(shown, PATIENCE, async || {
-            post("chat-state", json!({"to": a.phone, "state": state})).await;
-            Ok(stream.wait_for(shown, AGAIN, |event| event.data["activity"] == shown).await.ok())
-        })
-        .await
-        .unwrap();
+        post("chat-state", json!({"to": a.phone, "state": state})).await;
+        let told = stream.wait_for(shown, PATIENCE, |event| event.data["activity"] == shown).await.unwrap();
         assert!(told.seq.is_none() && told.kind == "chat.typing");
         assert!([person.jid.as_str(), person.lid.as_str()].contains(&told.text("/from/jid")), "{told:?}");
     }
@@ -325,4 +316,25 @@ async fn the_account_changes_what_it_shows() {
     ] {
         assert_eq!(change(body.clone()).await.status, 422, "{body}");
     }
+}
+
+/// A name that is given before the phone shared its keys, which take their time after a pairing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_given_right_after_pairing_is_shown() {
+    let stage = stage().await;
+    let person = stage.simulator.person(json!({"online": false})).await.unwrap();
+    let id = stage.api.create_instance("a").await.unwrap().id;
+    stage.pair_as(&id, Some(&person.phone)).await.unwrap();
+    let body = json!({"push_name": "Toko Maju"});
+    let changed = stage.api.request(Method::PATCH, &format!("/v1/instances/{id}/profile"), Some(&body), &[]).await.unwrap();
+    assert_eq!(changed.status, 204, "{}", changed.text);
+    let is_shown = async || {
+        let shown = stage.api.get(&format!("/v1/instances/{id}")).await?;
+        Ok((shown.body["push_name"] == "Toko Maju").then_some(()))
+    };
+    eventually("the name is known", PATIENCE, is_shown).await.unwrap();
+    stage.simulator.change_habits(&person.phone, json!({"online": true})).await.unwrap();
+    stage.simulator.happen(&person.phone, "drop", json!({})).await.unwrap();
+    stage.state(&id, "online").await.unwrap();
+    eventually("the name is known still", PATIENCE, is_shown).await.unwrap();
 }

@@ -2,13 +2,17 @@
 
 use super::{Asker, no_address, unanswered};
 use crate::numbers::Unknown;
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 use wacore_binary::{Jid, Server};
 use warren_ports::bus::{
     Answer, Refusal, RefusalKind,
     ask::{Card, ContactAsk, Names, Picture},
 };
 use whatsapp_rust::features::{PresenceError, ProfileError};
+
+/// How long a new name waits for the phone's keys, and between two looks for them.
+const KEYS_COME: Duration = Duration::from_secs(3);
+const LOOK_FOR_KEYS: Duration = Duration::from_millis(100);
 
 pub(super) async fn carry_out(asker: &Asker, ask: ContactAsk) -> Result<Answer, Refusal> {
     match ask {
@@ -87,9 +91,23 @@ async fn change_profile(asker: &Asker, push_name: Option<String>, about: Option<
         profile.set_status_text(&about).await.map_err(refused_profile)?;
     }
     if let Some(name) = push_name {
+        wait_for_keys(asker).await;
         profile.set_push_name(&name).await.map_err(refused_profile)?;
     }
     Ok(Answer::Done)
+}
+
+/// Waits a while for the keys that the phone shares after a pairing: without them the library tells the name to others, but
+/// not to the account's other devices.
+async fn wait_for_keys(asker: &Asker) {
+    let store = asker.client.persistence_manager().backend();
+    let have_come = async {
+        while matches!(store.get_latest_sync_key_id().await, Ok(None)) {
+            tokio::time::sleep(LOOK_FOR_KEYS).await;
+        }
+    };
+    // Who looks at the account sees the name in any case.
+    let _ = tokio::time::timeout(KEYS_COME, have_come).await;
 }
 
 fn refused_profile(error: ProfileError) -> Refusal {

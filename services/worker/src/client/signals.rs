@@ -70,7 +70,7 @@ pub(crate) enum Signal {
     /// Something happened to a group.
     Group(Box<GroupSignal>),
     /// The account's own name changed.
-    PushName(String),
+    Renamed,
     /// What a contact shows of itself changed.
     Contact(ContactSignal),
     /// Somebody types, records, comes or leaves.
@@ -234,7 +234,7 @@ fn read(event: &Event) -> Option<Signal> {
             change: ContactChange::About(update.status.clone()),
         }),
         Event::GroupUpdate(update) => Signal::Group(Box::new(GroupSignal::read(update)?)),
-        Event::SelfPushNameUpdated(update) => Signal::PushName(update.new_name.clone()),
+        Event::SelfPushNameUpdated(_) => Signal::Renamed,
         Event::StreamReplaced(_) => Signal::Replaced,
         Event::LoggedOut(logout) => Signal::LoggedOut(match logout.reason {
             ConnectFailureReason::AccountLocked => LogoutCause::Locked,

@@ -29,20 +29,16 @@ impl Live<'_> {
             Signal::Contact(change) => return self.contact_changed(change),
             Signal::Sign(sign) => self.tell_sign(&sign),
             Signal::Paired { pn, lid, push_name } => return self.scanned(pn, lid, push_name).await,
-            Signal::Ready => self.ready = true,
+            Signal::Ready => {
+                self.ready = true;
+                return self.review_name();
+            }
             Signal::Drained => self.drained = true,
             Signal::Ack { id, error } => return self.acked(id, error),
             Signal::Receipt(receipt) => return self.receipt(receipt),
             Signal::Undecryptable { id, chat, sender } => return self.undecryptable(&id, &chat, &sender),
             Signal::Group(signal) => return self.group_updated(*signal),
-            Signal::PushName(name) => {
-                if let Some(mut account) = self.actor.instance.account.clone() {
-                    account.push_name = Some(name);
-                    let op = Op::SetAccount { account: account.clone(), event: None };
-                    self.actor.instance.account = Some(account);
-                    return self.settle(op, None, None);
-                }
-            }
+            Signal::Renamed => return self.review_name(),
             _ => {}
         }
         None
@@ -102,6 +98,19 @@ impl Live<'_> {
         let at = self.actor.now();
         let events = signal.updates(&own).into_iter().map(|update| NewEvent::group_updated(&update, at));
         events.collect::<Vec<_>>().into_iter().find_map(|event| self.settle(Op::Append(event), None, None))
+    }
+
+    /// Keeps the account's name as the device has it now. Looked at whenever it may have changed: the library announces the
+    /// names that come from elsewhere, but not always those that are given here.
+    pub(super) fn review_name(&mut self) -> Round {
+        let device = self.link.client.persistence_manager().get_device_snapshot();
+        let mut account = self.actor.instance.account.clone()?;
+        if device.push_name.is_empty() || account.push_name.as_ref() == Some(&device.push_name) {
+            return None;
+        }
+        account.push_name = Some(device.push_name.clone());
+        self.actor.instance.account = Some(account.clone());
+        self.settle(Op::SetAccount { account, event: None }, None, None)
     }
 
     /// The phone scanned the code. The keys are stored before anybody is told; then the server restarts the stream.

@@ -166,7 +166,7 @@ impl<'a> Live<'a> {
                 // A send that panicked leaves its message in doubt.
                 Err(_) => Some(LiveEnd::Ended(Ending::Unanswered)),
             },
-            Some(()) = self.asks.next() => None,
+            Some(()) = self.asks.next() => self.review_name(),
             Some(ended) = self.preparations.next() => self.prepared(ended),
             rows = fetched(&mut self.fetch) => self.fetched(rows),
             findings = limits::found(&mut self.inquiry) => self.inquired(findings),
