@@ -65,8 +65,10 @@ impl Program {
     }
 }
 
-/// The root of the workspace.
+/// The root of the workspace: of the checkout that cargo runs this for, which with a shared target folder need not be the one
+/// that it was built in.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let here = Path::new(&here);
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }

@@ -113,7 +113,8 @@ fn python(library: &Path, input: &str) -> std::process::Output {
 /// Where the library is; installed from PyPI below `target` if it is not there.
 fn installed() -> PathBuf {
     const LIBRARY: &str = "standardwebhooks==1.1.0";
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let root = Path::new(&here).ancestors().nth(2).unwrap();
     let folder = root.join("target/standardwebhooks");
     let marker = folder.join(LIBRARY);
     if marker.exists() {
