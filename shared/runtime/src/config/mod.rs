@@ -7,11 +7,13 @@
 mod names;
 mod secret;
 mod sections;
+mod seed;
 mod sources;
 mod validate;
 
 pub use secret::Secret;
 pub use sections::{Admin, Cluster, Database, Egress, Log, Media, Nats, Redis, Server, Shutdown, Simulator, Store};
+pub use seed::{Credentials, Seed};
 pub use sources::Sources;
 
 use serde::{Deserialize, de::DeserializeOwned};
@@ -65,6 +67,8 @@ pub struct Config<S: Services> {
     pub log: Log,
     /// The sandbox.
     pub simulator: Simulator,
+    /// The contract of the product that Warren grew from.
+    pub seed: Seed,
     /// The gateway's options.
     pub gateway: S::Gateway,
     /// The worker's options.

@@ -19,6 +19,12 @@ pub(super) const WELL_KNOWN: &[Name] = &[
     Name { variable: "REDIS_URL", key: "redis.url" },
     Name { variable: "NATS_URL", key: "nats.url" },
     Name { variable: "WARREN_SIMULATOR_LISTEN", key: "simulator.listen" },
+    Name { variable: "WARREN_SEED_USERNAME", key: "seed.username" },
+    Name { variable: "WARREN_SEED_PASSWORD", key: "seed.password" },
+    Name { variable: "WARREN_SEED_JWT_SECRET", key: "seed.jwt_secret" },
+    Name { variable: "WARREN_SEED_TENANT", key: "seed.tenant" },
+    Name { variable: "WARREN_SEED_OPEN_WEBSOCKET", key: "seed.open_websocket" },
+    Name { variable: "WARREN_SEED_CORS_ORIGINS", key: "seed.cors_origins" },
     Name { variable: "RUST_LOG", key: "log.filter" },
 ];
 
@@ -28,6 +34,8 @@ pub(super) const SECRETS: &[&str] = &[
     "store.sealing_key",
     "media.s3_secret_key",
     "cluster.secret",
+    "seed.password",
+    "seed.jwt_secret",
     // They hold passwords.
     "database.url",
     "redis.url",

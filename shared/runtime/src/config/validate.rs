@@ -22,6 +22,7 @@ impl<S: Services> Config<S> {
         self.cluster()?;
         self.media.limits().validate().map_err(Error)?;
         self.bucket()?;
+        self.seed.validate()?;
         crate::log::check_filter(&self.log.filter).map_err(|error| Error(format!("log.filter: {error}")))
     }
 
