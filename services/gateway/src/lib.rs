@@ -16,6 +16,7 @@ mod problem;
 mod quota;
 mod request;
 mod router;
+mod seed;
 mod server;
 mod state;
 mod stream;
@@ -24,6 +25,7 @@ mod v1;
 
 pub use admin_key::{AdminKey, WeakAdminKey};
 pub use options::{InvalidOptions, Options};
+pub use seed::Settings as SeedSettings;
 pub use server::{Error, run};
 pub use state::Ports;
 pub use v1::media::LinkKey;

@@ -120,7 +120,16 @@ impl Problem {
         &self.0.code
     }
 
-    #[cfg(test)]
+    /// What went wrong and what to do, for people: safe to show.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// When to come again, if that is known.
+    pub(crate) const fn retry_after_seconds(&self) -> Option<u32> {
+        self.0.retry_after_seconds
+    }
+
     pub(crate) fn member(&self, name: &str) -> Option<&Value> {
         self.0.members.get(name)
     }

@@ -1,7 +1,8 @@
 //! Around every request: its id, span, time limit and figures; panics and errors become problems here.
 
-use crate::{problem::Problem, state::App, v1};
+use crate::{problem::Problem, seed, state::App, v1};
 use axum::{
+    body::Body,
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, Method, StatusCode, Version, header},
     middleware::Next,
@@ -27,8 +28,9 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
     let span = tracing::info_span!("http.request", request.id = %id, http.method = method(&request), http.route = route);
 
     let limit = time_limit(&app, route, request.method());
+    let is_seeds = app.seed.is_some() && seed::owns(request.uri().path());
     let answered = answer(&app, request, next, limit).instrument(span.clone()).await;
-    let response = span.in_scope(|| finished(answered, &id, version));
+    let response = span.in_scope(|| finished(answered, &id, version, is_seeds));
     let seconds = started.elapsed().as_secs_f64();
     app.telemetry.requests.with_label_values(&[route, response.status().as_str()]).observe(seconds);
     response
@@ -36,7 +38,7 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
 
 /// How long a request may take. An upload has limits of its own: it is as long as its sender makes progress.
 fn time_limit(app: &App, route: &str, method: &Method) -> Duration {
-    let is_upload = route == v1::media::upload::PATH && method == Method::POST;
+    let is_upload = (route == v1::media::upload::PATH || seed::is_upload(route)) && method == Method::POST;
     if is_upload { v1::media::upload::LONGEST } else { app.options.request_timeout() }
 }
 
@@ -53,15 +55,23 @@ async fn answer(app: &App, request: Request, next: Next, limit: Duration) -> Res
     }
 }
 
-/// Gives errors their body and every response its id.
-fn finished(mut response: Response, id: &str, version: Version) -> Response {
+/// Gives errors their body, on the seed's paths in its form, and every response its id.
+fn finished(mut response: Response, id: &str, version: Version, is_seeds: bool) -> Response {
     let status = response.status();
+    let is_shaped = response.extensions_mut().remove::<seed::Shaped>().is_some();
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| {
         // What axum itself answered: 404, 405, 413, 426.
-        (status.is_client_error() || status.is_server_error()).then(|| Problem::of_status(status))
+        (!is_shaped && (status.is_client_error() || status.is_server_error())).then(|| Problem::of_status(status))
     });
-    if let Some(problem) = problem {
-        log(&problem);
+    if let Some(problem) = &problem {
+        log(problem);
+    }
+    if let Some(problem) = problem.as_ref().filter(|_| is_seeds && !is_shaped) {
+        *response.body_mut() = Body::from(seed::global(problem).to_string());
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    } else if let Some(problem) = problem.filter(|_| !is_shaped) {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = problem.render(id, version);
         if let Some(allow) = allow {
@@ -121,7 +131,7 @@ pub(crate) async fn unmatched() -> Problem {
 mod tests {
     use super::*;
     use crate::{LinkKey, Options, Ports, state::Gateway};
-    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
+    use axum::{Router, middleware::from_fn_with_state, routing::get};
     use http_body_util::BodyExt as _;
     use std::sync::Arc;
     use tower::ServiceExt as _;
@@ -145,6 +155,7 @@ mod tests {
             limits: MediaLimits::default(),
             egress: Guard::new(Policy::default()).unwrap(),
             link_key: LinkKey::new([1; 32]),
+            seed: None,
         };
         Gateway::new(options, ports, Lifecycle::new())
     }

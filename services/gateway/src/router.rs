@@ -4,7 +4,7 @@
 use crate::{
     docs,
     openapi::Document,
-    request,
+    request, seed,
     state::App,
     v1::{chats, contacts, events, groups, health, instances, keys, media, messages, pairing, tenants, webhooks},
 };
@@ -12,10 +12,15 @@ use axum::{Router, middleware};
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Every route.
+/// Every route: those of the document, and beside them those of the seed where they are wanted.
 pub(crate) fn router(app: App) -> Router {
     let (router, _described) = routed().split_for_parts();
-    router.fallback(request::unmatched).layer(middleware::from_fn_with_state(app.clone(), request::observe)).with_state(app)
+    let router = router.with_state(app.clone());
+    let router = match seed::router(&app) {
+        Some(seed) => router.merge(seed),
+        None => router,
+    };
+    router.fallback(request::unmatched).layer(middleware::from_fn_with_state(app, request::observe))
 }
 
 /// What the routes say of themselves.
@@ -191,6 +196,7 @@ mod tests {
             limits: MediaLimits::default(),
             egress: Guard::new(Policy::default()).unwrap(),
             link_key: LinkKey::new([1; 32]),
+            seed: None,
         };
         let router = router(Gateway::new(Options::default(), ports, Lifecycle::new()));
         let described = serde_json::to_value(described()).unwrap();

@@ -5,6 +5,7 @@ use crate::{
     auth::{Authentication, Rates},
     problem::{Problem, Result},
     quota::Quota,
+    seed,
     stream::Tails,
     telemetry::Telemetry,
     v1::{media::LinkKey, pairing::Polling},
@@ -45,6 +46,8 @@ pub struct Ports {
     pub egress: Guard,
     /// What signs links to files: the same in every gateway.
     pub link_key: LinkKey,
+    /// What switches the surface for programs of the seed on.
+    pub seed: Option<seed::Settings>,
 }
 
 /// A running gateway. Nothing here would be missed by a second one: caches, limits and open sockets only.
@@ -68,6 +71,8 @@ pub(crate) struct Gateway {
     pub(crate) link_key: LinkKey,
     pub(crate) uploads: Quota,
     pub(crate) downloads: Quota,
+    pub(crate) limiter: Arc<dyn Limiter>,
+    pub(crate) seed: Option<seed::Settings>,
 }
 
 /// The state of the router.
@@ -83,7 +88,7 @@ impl Gateway {
             telemetry.refused.clone(),
             &lifecycle,
         );
-        let rates = Rates::new(ports.limiter, Arc::clone(&ports.ledger), options.requests_per_second);
+        let rates = Rates::new(Arc::clone(&ports.limiter), Arc::clone(&ports.ledger), options.requests_per_second);
         Arc::new(Self {
             rates,
             sockets: Quota::new(options.websockets, options.websockets_per_tenant, telemetry.sockets.clone()),
@@ -94,6 +99,8 @@ impl Gateway {
             limits: ports.limits,
             egress: ports.egress,
             link_key: ports.link_key,
+            limiter: ports.limiter,
+            seed: ports.seed,
             tails: Tails::default(),
             polling: Polling::default(),
             ledger: ports.ledger,

@@ -43,6 +43,13 @@ pub(crate) fn configured(settings: Option<&config::Secret>) -> Result<Option<Adm
     key.map_err(|error| Failure::config(format!("WARREN_ADMIN_KEY: {error}")))
 }
 
+/// The default tenant, if an earlier start or this one made it.
+pub(crate) async fn tenant(store: &Store) -> Result<Option<TenantId>, Failure> {
+    let Some(bytes) = store.meta(TENANT).await? else { return Ok(None) };
+    let bytes = bytes.try_into().map_err(|_| Failure::config("the store's default tenant is damaged"))?;
+    Ok(Some(TenantId::from_bytes(bytes)))
+}
+
 /// The configured key, the one of an earlier start, or, for an empty store, fresh ones.
 pub(crate) async fn settle(store: &Store, configured: Option<AdminKey>, clock: &dyn Clock) -> Result<Credentials, Failure> {
     if let Some(admin) = configured {

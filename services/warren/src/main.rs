@@ -15,6 +15,7 @@ mod network;
 mod process;
 mod roles;
 mod sealing_key;
+mod seed;
 mod serve;
 mod settings;
 mod simulator;

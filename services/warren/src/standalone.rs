@@ -12,7 +12,7 @@ use crate::first_start::{Addresses, greeting};
 use crate::serve::{Serving, bind, build_info, name, say};
 use crate::settings::Settings;
 use crate::simulator::Sandbox;
-use crate::{network, process, sealing_key, settings};
+use crate::{network, process, sealing_key, seed, settings};
 use std::time::Duration;
 use warren_ports::ledger::{Committer, Ownership};
 use warren_runtime::{Lifecycle, Metrics};
@@ -48,6 +48,7 @@ pub(crate) async fn run(arguments: args::Standalone) -> Result<(), Failure> {
     let master_key = sealing_key::settle(&store, folder.path(), settings.store.sealing_key.as_ref()).await?;
     let local = Local::new(&settings, store, metrics).await?;
     let credentials = credentials::settle(&local.store, admin_key, local.clock.as_ref()).await?;
+    let seed = seed::surface(&settings, &local.store, credentials::tenant(&local.store).await?).await?;
 
     let addresses = Addresses {
         api: api.local_addr().map_err(Failure::system)?,
@@ -66,7 +67,7 @@ pub(crate) async fn run(arguments: args::Standalone) -> Result<(), Failure> {
     serving.essential("worker", worker);
     let dispatcher = warren_dispatcher::run(settings.dispatcher, local.dispatcher(), serving.lifecycle.clone());
     serving.essential("dispatcher", dispatcher);
-    let ports = local.gateway(credentials.admin);
+    let ports = local.gateway(credentials.admin, seed);
     serving.essential("gateway", warren_gateway::run(api, settings.gateway, ports, serving.lifecycle.clone()));
     let ended = serving
         .end(async || {

@@ -63,7 +63,7 @@ impl Failures {
 }
 
 /// One customer of an IPv6 provider has a whole /64.
-fn subject(address: IpAddr) -> IpAddr {
+pub(crate) fn subject(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

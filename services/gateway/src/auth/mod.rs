@@ -17,6 +17,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
+pub(crate) use failures::subject;
 use failures::{Failures, Verdict};
 use keys::Keys;
 use prometheus::IntCounterVec;
@@ -120,12 +121,15 @@ impl Authentication {
     pub(crate) fn failed(&self, peer: IpAddr) -> Problem {
         match self.failures.count(peer) {
             Verdict::Few => unauthenticated(),
-            Verdict::Many | Verdict::Flood => Problem::new(
-                ErrorKind::Exhausted,
-                "too_many_failures",
-                "Too many wrong credentials from this address; try again in a minute.",
-            )
-            .retry_after(60),
+            Verdict::Many | Verdict::Flood => too_many_failures(),
+        }
+    }
+
+    /// Refuses an address with more wrong credentials than are answered as such: for credentials that can be guessed.
+    pub(crate) fn may_try(&self, peer: IpAddr) -> Result<()> {
+        match self.failures.verdict(peer) {
+            Verdict::Few => Ok(()),
+            Verdict::Many | Verdict::Flood => Err(too_many_failures()),
         }
     }
 
@@ -158,12 +162,22 @@ pub(crate) fn unauthenticated() -> Problem {
     )
 }
 
+fn too_many_failures() -> Problem {
+    let detail = "Too many wrong credentials from this address; try again in a minute.";
+    Problem::new(ErrorKind::Exhausted, "too_many_failures", detail).retry_after(60)
+}
+
 fn presented(headers: &HeaderMap) -> Option<&str> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| key.trim());
+    if headers.contains_key(header::AUTHORIZATION) {
+        return bearer(headers);
     }
     headers.get("x-api-key")?.to_str().ok().map(str::trim)
+}
+
+/// What `Authorization: Bearer` presents.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 fn query_holds_credentials(query: &str) -> bool {

@@ -46,7 +46,7 @@ impl Filter {
 }
 
 /// The place of a listener, and where its events come from.
-pub(super) struct Feed {
+pub(crate) struct Feed {
     app: App,
     tenant: TenantId,
     log: u64,
@@ -72,7 +72,7 @@ struct Stretch {
 }
 
 impl Feed {
-    pub(super) fn new(app: App, tenant: TenantId, filter: Filter, start: Cursor) -> Self {
+    pub(crate) fn new(app: App, tenant: TenantId, filter: Filter, start: Cursor) -> Self {
         let mut feed = Self {
             app,
             tenant,
@@ -103,8 +103,21 @@ impl Feed {
         self.read_the_log();
     }
 
+    /// Reads the log up to its end and listens from then on, keeping what it read: what is not stored is heard from here on.
+    pub(crate) async fn listen(&mut self) {
+        while let Source::Log(reading) = &mut self.source {
+            let stretch = reading.await;
+            self.pending.extend(stretch.items);
+            match stretch.tail {
+                Some(receiver) => self.source = Source::Tail(receiver),
+                // More than a stretch: it is given out first.
+                None => return self.read_the_log_after_pending(),
+            }
+        }
+    }
+
     /// The next event. Losing this future loses nothing.
-    pub(super) async fn next(&mut self) -> Rendered {
+    pub(crate) async fn next(&mut self) -> Rendered {
         loop {
             while let Some(item) = self.pending.pop_front() {
                 if let Some(event) = self.pass(item) {

@@ -7,6 +7,6 @@ mod session;
 mod tail;
 pub(crate) mod tickets;
 
-pub(crate) use feed::Filter;
+pub(crate) use feed::{Feed, Filter};
 pub(crate) use session::Session;
-pub(crate) use tail::Tails;
+pub(crate) use tail::{Rendered, Tails};

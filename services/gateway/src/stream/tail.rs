@@ -35,12 +35,12 @@ pub(super) enum Item {
 
 /// An event as it goes to the wire; clones share the text.
 #[derive(Debug, Clone)]
-pub(super) struct Rendered {
+pub(crate) struct Rendered {
     /// Its position; ephemeral events have none.
     pub(super) position: Option<i64>,
-    pub(super) instance: InstanceId,
-    pub(super) kind: EventType,
-    pub(super) text: Utf8Bytes,
+    pub(crate) instance: InstanceId,
+    pub(crate) kind: EventType,
+    pub(crate) text: Utf8Bytes,
 }
 
 impl Rendered {

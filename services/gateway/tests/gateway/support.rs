@@ -178,6 +178,7 @@ impl Gateway {
             limits: LIMITS,
             egress: Guard::new(policy).unwrap(),
             link_key: LinkKey::new([1; 32]),
+            seed: None,
         };
         let life = lifecycle.clone();
         lifecycle.spawn_essential("gateway", async move {

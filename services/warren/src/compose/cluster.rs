@@ -199,7 +199,11 @@ impl Gateway {
         Ok(Self { shared, store, bus, redis, files })
     }
 
-    pub(crate) fn ports(&self, admin_key: warren_gateway::AdminKey) -> warren_gateway::Ports {
+    pub(crate) fn ports(
+        &self,
+        admin_key: warren_gateway::AdminKey,
+        seed: Option<warren_gateway::SeedSettings>,
+    ) -> warren_gateway::Ports {
         warren_gateway::Ports {
             ledger: Arc::new(self.store.clone()),
             bus: Arc::new(self.bus.clone()),
@@ -212,6 +216,7 @@ impl Gateway {
             limits: self.files.limits,
             egress: self.files.egress.clone(),
             link_key: self.files.link_key.clone(),
+            seed,
         }
     }
 

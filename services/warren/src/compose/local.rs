@@ -98,7 +98,11 @@ impl Local {
     }
 
     /// What the gateway needs of the outside.
-    pub(crate) fn gateway(&self, admin_key: warren_gateway::AdminKey) -> warren_gateway::Ports {
+    pub(crate) fn gateway(
+        &self,
+        admin_key: warren_gateway::AdminKey,
+        seed: Option<warren_gateway::SeedSettings>,
+    ) -> warren_gateway::Ports {
         warren_gateway::Ports {
             ledger: Arc::new(self.store.clone()),
             bus: Arc::new(self.bus.clone()),
@@ -111,6 +115,7 @@ impl Local {
             limits: self.files.limits,
             egress: self.files.egress.clone(),
             link_key: self.files.link_key.clone(),
+            seed,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::args::Common;
 use crate::compose::cluster::Gateway;
 use crate::credentials;
 use crate::failure::Failure;
+use crate::seed;
 use crate::serve::{self, Serving};
 use warren_ports::ledger::Ownership;
 
@@ -19,6 +20,7 @@ pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
     };
     let api = serve::bind("server.listen", settings.server.listen).await?;
     let gateway = Gateway::open(&settings, beginning.metrics).await?;
+    let seed = seed::surface(&settings, &gateway.store, None).await?;
     greet("gateway", Some(("API", &api)), &admin)?;
 
     let serving = Serving::start(&settings, admin, &gateway.shared.metrics, &gateway.shared.health)?;
@@ -27,7 +29,7 @@ pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
         let store = store.clone();
         async move { store.highest_epoch().await.is_ok() }
     });
-    let ports = gateway.ports(admin_key);
+    let ports = gateway.ports(admin_key, seed);
     serving.essential("gateway", warren_gateway::run(api, settings.gateway, ports, serving.lifecycle.clone()));
     let ended = serving.end(async || {}).await;
     gateway.close().await;

@@ -2,7 +2,7 @@
 
 pub(crate) mod card;
 pub(crate) mod check;
-mod numbers;
+pub(crate) mod numbers;
 pub(crate) mod picture;
 pub(crate) mod presence;
 pub(crate) mod profile;

@@ -15,7 +15,7 @@ const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// Which answers the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     /// What is known is good enough.
     Known,
     /// New ones.
@@ -23,7 +23,7 @@ pub(super) enum Wish {
 }
 
 /// What WhatsApp says of these numbers (E.164 digits), by number; one that it says nothing of is not in it.
-pub(super) async fn check(
+pub(crate) async fn check(
     app: &App,
     tenant: TenantId,
     instance: InstanceId,

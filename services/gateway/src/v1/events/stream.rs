@@ -113,7 +113,7 @@ async fn by_ticket(app: &App, extensions: &axum::http::Extensions, ticket: &str)
 }
 
 /// A browser says which page opens the socket; only our own and allowed ones may. Other clients do not send it.
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()> {
+pub(crate) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

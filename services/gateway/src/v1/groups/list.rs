@@ -11,12 +11,12 @@ use crate::{
 };
 use axum::{extract::State, response::Response};
 use utoipa::ToSchema;
-use warren_domain::{InstanceId, Recipient, group::Group};
+use warren_domain::{InstanceId, Recipient, TenantId, group::Group};
 use warren_ports::bus::ask::{GroupAnswer, GroupAsk};
 
 /// How long a list is when nobody says, and how long it can be: each group comes with everybody who is in it.
 const DEFAULT: u32 = 50;
-const MOST: u32 = 100;
+pub(crate) const MOST: u32 = 100;
 
 /// A stretch of the list of groups.
 #[derive(ToSchema)]
@@ -50,9 +50,20 @@ pub(crate) async fn list(
     let is_group = |text: &str| Recipient::parse(text).ok().map(|group| group.jid()).filter(|jid| Recipient::is_group(jid));
     let after = query.parsed("cursor", is_group)?;
     query.finish()?;
-    let asked = GroupAsk::List { after, limit: limit + 1 };
-    let Some(GroupAnswer::List { groups }) = ask(&app, caller.tenant, instance, asked).await? else {
-        return Err(unexpected());
-    };
+    let groups = stretch(&app, caller.tenant, instance, after, limit + 1).await?;
     Ok(Page::cut(groups, limit, |group: &Group| group.id.clone(), |group| group))
+}
+
+/// Up to `limit` of the groups that the account is in, by address, behind `after`.
+pub(crate) async fn stretch(
+    app: &App,
+    tenant: TenantId,
+    instance: InstanceId,
+    after: Option<String>,
+    limit: u32,
+) -> Result<Vec<Group>> {
+    match ask(app, tenant, instance, GroupAsk::List { after, limit }).await? {
+        Some(GroupAnswer::List { groups }) => Ok(groups),
+        _ => Err(unexpected()),
+    }
 }

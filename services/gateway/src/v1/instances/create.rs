@@ -58,12 +58,21 @@ pub(crate) async fn handler(State(app): State<App>, caller: Writer, request: Mut
 }
 
 async fn create(app: App, tenant: TenantId, body: Body, proxy: Option<Proxy>, id: MessageId) -> Result<Answer> {
+    let fresh = fresh(&app, tenant, InstanceId::from_bytes(*id.as_bytes()), body.metadata);
+    let instance = Instance { name: body.name, device_name: body.device_name, proxy, ..fresh };
+    let instance = store(&app, instance).await?;
+    let location = format!("/v1/instances/{}", instance.id);
+    Ok(Answer::json(StatusCode::CREATED, &View::from(instance))?.at(location))
+}
+
+/// An instance that was never paired, with the caller's own data.
+pub(crate) fn fresh(app: &App, tenant: TenantId, id: InstanceId, metadata: Map<String, Value>) -> Instance {
     let now = app.now();
-    let instance = Instance {
-        id: InstanceId::from_bytes(*id.as_bytes()),
+    Instance {
+        id,
         tenant,
-        name: body.name,
-        metadata: body.metadata,
+        name: None,
+        metadata,
         state: InstanceState::Created,
         reason: None,
         since: now,
@@ -71,13 +80,18 @@ async fn create(app: App, tenant: TenantId, body: Body, proxy: Option<Proxy>, id
         health: Health::OK,
         restriction: None,
         created_at: now,
-        device_name: body.device_name,
-        proxy,
-    };
-    let limits = app.ledger.tenant(tenant).await?.ok_or_else(Problem::not_found)?.limits;
+        device_name: None,
+        proxy: None,
+    }
+}
+
+/// Stores a new instance within its tenant's limit; as it is stored.
+///
+/// # Errors
+/// 429 `instance_limit` at the limit; 404 if another tenant has this id, or had it.
+pub(crate) async fn store(app: &App, instance: Instance) -> Result<Instance> {
+    let limits = app.ledger.tenant(instance.tenant).await?.ok_or_else(Problem::not_found)?.limits;
     app.ledger.create_instance(&instance, limits.instances.unwrap_or(app.options.instance_limit)).await?;
     // Whoever took over an abandoned reservation finds the first one's.
-    let instance = app.instance(tenant, instance.id).await?;
-    let location = format!("/v1/instances/{}", instance.id);
-    Ok(Answer::json(StatusCode::CREATED, &View::from(instance))?.at(location))
+    app.instance(instance.tenant, instance.id).await
 }

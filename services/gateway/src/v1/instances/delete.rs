@@ -36,13 +36,19 @@ pub(crate) async fn handler(
 ) -> Result<Response> {
     let (gateway, tenant) = (app.clone(), caller.tenant);
     let work = move |_, _| async move {
-        if !gateway.ledger.delete_instance(tenant, id).await? {
-            return Err(Problem::not_found());
-        }
-        tell_the_owner(gateway, tenant, id);
+        remove(gateway, tenant, id).await?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     };
     request.once(&app, tenant, Repeat::Harmless, work).await
+}
+
+/// Deletes the tenant's instance, or says that there is none; its owner is told meanwhile.
+pub(crate) async fn remove(app: App, tenant: TenantId, id: InstanceId) -> Result<()> {
+    if !app.ledger.delete_instance(tenant, id).await? {
+        return Err(Problem::not_found());
+    }
+    tell_the_owner(app, tenant, id);
+    Ok(())
 }
 
 fn tell_the_owner(app: App, tenant: TenantId, instance: InstanceId) {

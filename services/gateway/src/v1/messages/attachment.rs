@@ -18,7 +18,7 @@ use warren_domain::{
 };
 
 /// The longest caption, characters.
-const CAPTION: usize = 4_096;
+pub(crate) const CAPTION: usize = 4_096;
 
 /// A file to be sent: by its `id` or by a `link`.
 #[derive(Deserialize, ToSchema)]
@@ -44,6 +44,18 @@ pub(crate) struct Given {
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Given(..)")
+    }
+}
+
+impl Given {
+    /// A file that is here.
+    pub(crate) const fn stored(id: MediaId, caption: Option<String>, filename: Option<String>) -> Self {
+        Self { id: Some(id), link: None, caption, filename, voice: false, animated: false }
+    }
+
+    /// The file behind a link.
+    pub(crate) const fn linked(link: String, caption: Option<String>, filename: Option<String>) -> Self {
+        Self { id: None, link: Some(link), caption, filename, voice: false, animated: false }
     }
 }
 
@@ -202,7 +214,7 @@ fn linked(
 }
 
 /// The last part of a link's path, if it looks like a file's name.
-fn last_part(link: &str) -> Option<String> {
+pub(crate) fn last_part(link: &str) -> Option<String> {
     let path = link.split_once("://")?.1.split(['?', '#']).next()?;
     let (_, last) = path.rsplit_once('/')?;
     sanitised_filename(last).filter(|name| name.contains('.'))

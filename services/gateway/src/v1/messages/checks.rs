@@ -26,7 +26,7 @@ pub(super) fn text(text: Text) -> Result<Text> {
 }
 
 /// The words of a text, or the new words of an edited one.
-pub(super) fn body(field: &'static str, body: &str) -> Result<()> {
+pub(crate) fn body(field: &'static str, body: &str) -> Result<()> {
     if body.chars().count() > TEXT_CHARACTERS {
         return Err(Problem::field(field, "A text has at most 65,536 characters."));
     }

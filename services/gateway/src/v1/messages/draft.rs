@@ -80,6 +80,46 @@ pub(crate) struct Draft {
     metadata: Map<String, Value>,
 }
 
+impl Draft {
+    /// A message of one kind to a chat, with the given content still to be put in.
+    fn to(to: &str, kind: &str) -> Self {
+        Self {
+            to: to.to_owned(),
+            kind: kind.to_owned(),
+            text: None,
+            location: None,
+            contacts: None,
+            image: None,
+            video: None,
+            audio: None,
+            document: None,
+            sticker: None,
+            reply_to: None,
+            delivery: Delivery::default(),
+            expires_at: None,
+            send_at: None,
+            metadata: Map::new(),
+        }
+    }
+
+    /// A text.
+    pub(crate) fn text(to: &str, body: String) -> Self {
+        Self { text: Some(Text { body, ..Text::default() }), ..Self::to(to, "text") }
+    }
+
+    /// A file, as one kind.
+    pub(crate) fn file(to: &str, kind: MediaKind, file: Given) -> Self {
+        let draft = Self::to(to, kind.as_str());
+        match kind {
+            MediaKind::Image => Self { image: Some(file), ..draft },
+            MediaKind::Video => Self { video: Some(file), ..draft },
+            MediaKind::Audio => Self { audio: Some(file), ..draft },
+            MediaKind::Document => Self { document: Some(file), ..draft },
+            MediaKind::Sticker => Self { sticker: Some(file), ..draft },
+        }
+    }
+}
+
 /// Checks a send and makes the message that is to be accepted.
 pub(super) async fn message(
     app: &App,
@@ -93,7 +133,7 @@ pub(super) async fn message(
 }
 
 /// Checks what a caller wants to send and makes the message, without a key.
-pub(super) async fn unkeyed(app: &App, tenant: TenantId, instance: InstanceId, draft: Draft) -> Result<NewMessage> {
+pub(crate) async fn unkeyed(app: &App, tenant: TenantId, instance: InstanceId, draft: Draft) -> Result<NewMessage> {
     let chat = Recipient::parse(&draft.to).map_err(|error| Problem::from(error).with("field", "to".into()))?.jid();
     let files = [
         (MediaKind::Image, draft.image),

@@ -1,11 +1,11 @@
 //! Messages, sent and received: one kind of resource.
 
 pub(crate) mod about;
-mod attachment;
+pub(crate) mod attachment;
 pub(crate) mod batch;
 mod cancel;
 pub(crate) mod checks;
-mod draft;
+pub(crate) mod draft;
 pub(crate) mod list;
 pub(crate) mod lookup;
 pub(crate) mod read;

@@ -103,6 +103,13 @@ async fn send(
 
 /// Commits a message to the queue of its instance, and answers as the routes above say.
 pub(super) async fn accept(app: &App, new: NewMessage, wait: Option<Duration>) -> Result<Response> {
+    let (message, is_replay) = commit(app, new, wait).await?;
+    respond(app, message, wait.is_some(), is_replay)
+}
+
+/// Commits a message to the queue of its instance and rings its owner: the message, and whether its key was used before. With
+/// `wait`, as it is once WhatsApp's server acknowledged or refused it, or when that time is up; without, as it was accepted.
+pub(crate) async fn commit(app: &App, new: NewMessage, wait: Option<Duration>) -> Result<(Message, bool)> {
     let (tenant, instance) = (new.tenant, new.instance);
     let listening = match wait {
         Some(timeout) => Some(Settled::listen(app, new.id, timeout).await),
@@ -128,7 +135,7 @@ pub(super) async fn accept(app: &App, new: NewMessage, wait: Option<Duration>) -
         (_, Some(settled)) => settled.wait(app, tenant, message).await,
         _ => as_accepted(message),
     };
-    respond(app, message, wait.is_some(), is_replay)
+    Ok((message, is_replay))
 }
 
 pub(super) fn queue_full() -> Problem {

@@ -31,7 +31,7 @@ const TEXT: usize = 64;
 const TYPE: usize = 255;
 
 /// A form whose parts are still to be read.
-pub(super) struct Form {
+pub(crate) struct Form {
     parts: Multipart,
     taken: Taken,
 }
@@ -54,12 +54,13 @@ impl Form {
     /// Reads the parts. The file is in the object store then, and goes unless it is settled.
     pub(super) async fn read(mut self, app: &App, tenant: TenantId) -> Result<Incoming> {
         let (mut kind, mut incoming) = (None, None);
-        while let Some(field) = self.parts.next_field().await.map_err(|error| of_form(app, &error))? {
-            self.taken.all();
-            let part = Part { app: app.clone(), taken: self.taken.clone(), field, head: None };
-            match part.field.name() {
+        while let Some(part) = self.next(app).await? {
+            match part.name() {
                 Some("type") if kind.is_none() => kind = Some(part.kind().await?),
-                Some("file") if incoming.is_none() => incoming = Some(Box::pin(part.file(tenant, kind)).await?),
+                Some("file") if incoming.is_none() => {
+                    let wanted = Wanted::of(app, kind, part.declared()?);
+                    incoming = Some(Box::pin(part.file(tenant, wanted)).await?);
+                }
                 Some(name @ ("type" | "file")) => return Err(Problem::field(name, "This part is given once.")),
                 name => {
                     let name = printable(name.unwrap_or_default());
@@ -73,10 +74,35 @@ impl Form {
             None => Ok(incoming),
         }
     }
+
+    /// The next part; `None` at the end of the form.
+    pub(crate) async fn next(&mut self, app: &App) -> Result<Option<Part<'_>>> {
+        let field = self.parts.next_field().await.map_err(|error| of_form(app, &error))?;
+        self.taken.all();
+        Ok(field.map(|field| Part { app: app.clone(), taken: self.taken.clone(), field, head: None }))
+    }
+}
+
+/// What a file has to be.
+pub(crate) struct Wanted {
+    /// What it is to be sent as, if that is said; its first bytes have to fit.
+    pub(crate) kind: Option<MediaKind>,
+    /// Of which type it is said to be, if that counts; its first bytes have to fit.
+    pub(crate) declared: Option<String>,
+    /// The most bytes.
+    pub(crate) most: u64,
+}
+
+impl Wanted {
+    /// As large as the deployment's limits for the kind allow.
+    fn of(app: &App, kind: Option<MediaKind>, declared: Option<String>) -> Self {
+        let most = kind.map_or_else(|| app.limits.most_bytes(), |kind| app.limits.bytes(kind));
+        Self { kind, declared, most }
+    }
 }
 
 /// A part, as its bytes come.
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     app: App,
     taken: Taken,
     field: Field<'a>,
@@ -85,6 +111,25 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// Its name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.field.name()
+    }
+
+    /// The name of the file in it, as it came.
+    pub(crate) fn file_name(&self) -> Option<&str> {
+        self.field.file_name()
+    }
+
+    /// The type that it is said to have.
+    fn declared(&self) -> Result<Option<String>> {
+        let declared = self.field.content_type().map(str::to_owned);
+        if declared.as_ref().is_some_and(|declared| declared.len() > TYPE || declared.chars().any(char::is_control)) {
+            return Err(Problem::field("file", "The file's Content-Type is not well-formed."));
+        }
+        Ok(declared)
+    }
+
     /// The next bytes; `None` at its end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         if let Some(head) = self.head.take() {
@@ -108,34 +153,37 @@ impl Part<'_> {
         Ok(head)
     }
 
-    async fn kind(mut self) -> Result<MediaKind> {
-        let wrong = || Problem::field("type", "The type is image, video, audio, document or sticker.");
+    /// The part as a text of at most `most` bytes; `None` if it is longer, or no text. What is longer is not read.
+    pub(crate) async fn text(mut self, most: usize) -> Result<Option<String>> {
         let mut text = BytesMut::new();
         while let Some(bytes) = self.next().await? {
             text.extend_from_slice(&bytes);
-            if text.len() > TEXT {
-                return Err(wrong());
+            if text.len() > most {
+                return Ok(None);
             }
         }
-        std::str::from_utf8(&text).ok().and_then(MediaKind::parse).ok_or_else(wrong)
+        Ok(String::from_utf8(text.to_vec()).ok())
+    }
+
+    async fn kind(self) -> Result<MediaKind> {
+        let text = self.text(TEXT).await?;
+        let wrong = || Problem::field("type", "The type is image, video, audio, document or sticker.");
+        text.as_deref().and_then(MediaKind::parse).ok_or_else(wrong)
     }
 
     /// Judges the file by its first bytes, and stores it.
-    async fn file(mut self, tenant: TenantId, kind: Option<MediaKind>) -> Result<Incoming> {
+    pub(crate) async fn file(mut self, tenant: TenantId, wanted: Wanted) -> Result<Incoming> {
         let filename = self.field.file_name().and_then(sanitised_filename);
-        let declared = self.field.content_type().map(str::to_owned);
-        if declared.as_ref().is_some_and(|declared| declared.len() > TYPE || declared.chars().any(char::is_control)) {
-            return Err(Problem::field("file", "The file's Content-Type is not well-formed."));
-        }
         let head = self.head().await?;
         if head.is_empty() {
             return Err(Problem::field("file", "The file is empty."));
         }
+        let Wanted { kind, declared, most } = wanted;
         let Inspected { mime_type, .. } = inspect(&head, declared.as_deref(), kind, self.app.limits.max_pixels)
             .map_err(|reason| refused(&self.app, reason))?;
         drop(head);
         let mut incoming = Incoming::begin(&self.app, tenant, kind, mime_type, filename).await?;
-        incoming.store(&mut self).await?;
+        incoming.store(&mut self, most).await?;
         Ok(incoming)
     }
 }

@@ -19,7 +19,7 @@ use warren_ports::objects::{Bytestream, ObjectName};
 const PIECES: usize = 2;
 
 /// A file that is on its way. Dropped before it is settled, it leaves nothing.
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     app: App,
     kind: Option<MediaKind>,
     /// `None` once it is settled.
@@ -67,9 +67,8 @@ impl Incoming {
         self.kind
     }
 
-    /// Stores its bytes as they come.
-    pub(super) async fn store(&mut self, part: &mut Part<'_>) -> Result<()> {
-        let most = self.kind.map_or_else(|| self.app.limits.most_bytes(), |kind| self.app.limits.bytes(kind));
+    /// Stores its bytes, at most so many, as they come.
+    pub(super) async fn store(&mut self, part: &mut Part<'_>, most: u64) -> Result<()> {
         let (pieces, stored) = mpsc::channel(PIECES);
         let name = ObjectName { tenant: self.shown.tenant, media: self.shown.id };
         let storing = self.app.objects.put(name, received(stored));
@@ -96,7 +95,7 @@ impl Incoming {
     }
 
     /// Says that it is ready.
-    pub(super) async fn settle(mut self) -> Result<Media> {
+    pub(crate) async fn settle(mut self) -> Result<Media> {
         let mut media = self.shown.clone();
         let (Some(size), Some(sha256)) = (media.size, media.sha256) else {
             return Err(Problem::internal("a file without bytes was settled"));

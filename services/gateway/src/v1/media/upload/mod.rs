@@ -21,6 +21,7 @@ use crate::{
     idempotency::{self, Answer, Mutation, Repeat},
     openapi::Problems,
     problem::{Problem, Result},
+    quota::Place,
     state::App,
     v1::media::View,
 };
@@ -29,8 +30,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
-use form::Form;
-use incoming::Incoming;
+pub(crate) use form::{Form, Part, Wanted};
+pub(crate) use incoming::Incoming;
 use inflow::Inflow;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -74,8 +75,16 @@ struct Upload {
 pub(crate) async fn handler(State(app): State<App>, caller: Writer, request: Request) -> Result<Response> {
     let tenant = caller.tenant;
     let key = idempotency::header_key(request.headers())?;
+    let (_place, form) = open(&app, tenant, request).await?;
+    // What is left of the request is not read after an error.
+    let incoming = form.read(&app, tenant).await.map_err(Problem::closing)?;
+    answer(&app, tenant, key, incoming).await
+}
+
+/// Opens the form of an upload, if there is room for one more of the tenant. It is under way as long as its place is kept.
+pub(crate) async fn open(app: &App, tenant: TenantId, request: Request) -> Result<(Place, Form)> {
     let declared = declared_length(request.headers());
-    let _place = app.uploads.take(tenant).ok_or_else(|| {
+    let place = app.uploads.take(tenant).ok_or_else(|| {
         let detail = "Too many files are being sent at once; try again.";
         Problem::new(ErrorKind::Exhausted, "too_many_uploads", detail).closing()
     })?;
@@ -83,12 +92,9 @@ pub(crate) async fn handler(State(app): State<App>, caller: Writer, request: Req
     if declared.is_some_and(|length| length > most.saturating_add(FORM)) {
         return Err(too_large(most).closing());
     }
-    has_room(&app, tenant, declared.unwrap_or_default()).await?;
+    has_room(app, tenant, declared.unwrap_or_default()).await?;
     let inflow = Inflow::new(most.saturating_add(FORM), app.options.body_timeout());
-    let form = Form::open(request, inflow).await?;
-    // What is left of the request is not read after an error.
-    let incoming = form.read(&app, tenant).await.map_err(Problem::closing)?;
-    answer(&app, tenant, key, incoming).await
+    Ok((place, Form::open(request, inflow).await?))
 }
 
 /// Makes the file known as ready, once for a key.

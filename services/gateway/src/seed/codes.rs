@@ -1,0 +1,90 @@
+//! What is answered when something is not done: status, code and words, in one table.
+
+/// A code of the contract. Statuses are the contract's, odd ones included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    BadRequest,
+    KelompokRequired,
+    CreateSessionRefused,
+    CreateSessionFailed,
+    DbInsertFailed,
+    ConnectFailed,
+    QrInProgress,
+    NoQrSession,
+    SessionNotFound,
+    NotConnected,
+    ConnectionLost,
+    NotLoggedIn,
+    LogoutFailed,
+    InstanceNotFound,
+    InstanceStillConnected,
+    DeleteInstanceFailed,
+    NoFields,
+    UpdateFailed,
+    InvalidRequest,
+    ValidationError,
+    InvalidPhone,
+    VerificationFailed,
+    PhoneNotRegistered,
+    CheckFailed,
+    VerificationError,
+    NoActiveInstance,
+    DbError,
+    FileRequired,
+    FileReadFailed,
+    FileTooLarge,
+    DownloadFailed,
+    UploadFailed,
+    SendFailed,
+    GetGroupsFailed,
+    InvalidGroupJid,
+    NotGroupJid,
+    UpgradeFailed,
+}
+
+impl Code {
+    /// Status, code, and what people read.
+    pub(super) const fn row(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (400, "BAD_REQUEST", "Invalid request body"),
+            Self::KelompokRequired => (400, "KELOMPOK_REQUIRED", "Field 'kelompok' is required"),
+            Self::CreateSessionRefused => (400, "CREATE_SESSION_FAILED", "Failed to create session"),
+            Self::CreateSessionFailed => (500, "CREATE_SESSION_FAILED", "Failed to create session"),
+            Self::DbInsertFailed => (500, "DB_INSERT_FAILED", "Failed to save instance"),
+            Self::ConnectFailed => (500, "CONNECT_FAILED", "Failed to connect"),
+            Self::QrInProgress => (409, "QR_IN_PROGRESS", "QR generation already in progress"),
+            Self::NoQrSession => (404, "NO_QR_SESSION", "No active QR generation for this instance"),
+            Self::SessionNotFound => (404, "SESSION_NOT_FOUND", "Session not found"),
+            Self::NotConnected => (400, "NOT_CONNECTED", "Session is not connected"),
+            Self::ConnectionLost => (400, "CONNECTION_LOST", "Connection to WhatsApp is lost"),
+            Self::NotLoggedIn => (400, "NOT_LOGGED_IN", "Session is not logged in"),
+            Self::LogoutFailed => (500, "LOGOUT_FAILED", "Failed to log out"),
+            Self::InstanceNotFound => (404, "INSTANCE_NOT_FOUND", "Instance not found"),
+            Self::InstanceStillConnected => {
+                (400, "INSTANCE_STILL_CONNECTED", "Instance is still connected, log it out first")
+            }
+            Self::DeleteInstanceFailed => (500, "DELETE_INSTANCE_FAILED", "Failed to delete instance"),
+            Self::NoFields => (400, "NO_FIELDS", "No fields to update"),
+            Self::UpdateFailed => (500, "UPDATE_FAILED", "Failed to update instance"),
+            Self::InvalidRequest => (400, "INVALID_REQUEST", "Invalid request body"),
+            Self::ValidationError => (400, "VALIDATION_ERROR", "A required field is missing or wrong"),
+            Self::InvalidPhone => (400, "INVALID_PHONE", "Invalid phone number"),
+            Self::VerificationFailed => (500, "VERIFICATION_FAILED", "Failed to verify phone number"),
+            Self::PhoneNotRegistered => (400, "PHONE_NOT_REGISTERED", "Phone number is not registered on WhatsApp"),
+            Self::CheckFailed => (500, "CHECK_FAILED", "Failed to check phone number"),
+            Self::VerificationError => (400, "VERIFICATION_ERROR", "WhatsApp said nothing of this phone number"),
+            Self::NoActiveInstance => (404, "NO_ACTIVE_INSTANCE", "No active instance for this phone number"),
+            Self::DbError => (500, "DB_ERROR", "Failed to look up the instance"),
+            Self::FileRequired => (400, "FILE_REQUIRED", "File is required"),
+            Self::FileReadFailed => (500, "FILE_READ_FAILED", "Failed to read file"),
+            Self::FileTooLarge => (400, "FILE_TOO_LARGE", "File is too large"),
+            Self::DownloadFailed => (500, "DOWNLOAD_FAILED", "Failed to download media"),
+            Self::UploadFailed => (500, "UPLOAD_FAILED", "Failed to upload media"),
+            Self::SendFailed => (500, "SEND_FAILED", "Failed to send message"),
+            Self::GetGroupsFailed => (500, "GET_GROUPS_FAILED", "Failed to get groups"),
+            Self::InvalidGroupJid => (400, "INVALID_GROUP_JID", "Invalid group JID"),
+            Self::NotGroupJid => (400, "NOT_GROUP_JID", "JID is not a group"),
+            Self::UpgradeFailed => (500, "UPGRADE_FAILED", "Failed to upgrade to WebSocket"),
+        }
+    }
+}
