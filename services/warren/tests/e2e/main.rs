@@ -31,6 +31,7 @@ mod queue;
 #[cfg(feature = "fault-injection")]
 mod recovery;
 mod refusals;
+mod seed;
 mod store;
 mod stream_errors;
 mod traffic;

@@ -9,7 +9,7 @@ use tokio::{
 use warren_testkit::Options;
 
 /// A web server for as long as the test runs; its address.
-async fn server() -> String {
+pub(crate) async fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -59,7 +59,7 @@ async fn endless(stream: &mut TcpStream, head: &str) -> std::io::Result<()> {
 }
 
 /// What lets the test's own server be asked, and nothing else that is not public.
-fn allowing(server: &str) -> impl FnOnce(Options) -> Options {
+pub(crate) fn allowing(server: &str) -> impl FnOnce(Options) -> Options {
     let port = server.rsplit(':').next().unwrap().to_owned();
     move |options| {
         options

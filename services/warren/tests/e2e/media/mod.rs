@@ -1,7 +1,7 @@
 //! Messages that carry files: what one side sends, the other side has, byte for byte.
 
 mod group;
-mod links;
+pub(crate) mod links;
 mod received;
 mod sent;
 
@@ -150,7 +150,7 @@ pub(super) async fn upload(stage: &Stage, name: &str, mime_type: &str, bytes: &[
 }
 
 /// A file that begins as one of its kind, and goes on for some bytes.
-fn file(kind: &str, length: usize) -> Vec<u8> {
+pub(crate) fn file(kind: &str, length: usize) -> Vec<u8> {
     let mut bytes = match kind {
         "image" => b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x06\0\0\0\0\0\0\0\0\0\0\0IDAT".to_vec(),
         "video" => b"\0\0\0\x18ftypisom\0\0\0\0isommp42".to_vec(),
