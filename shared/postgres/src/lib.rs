@@ -31,6 +31,7 @@ mod numbers;
 mod open;
 mod ownership;
 mod queue;
+mod records;
 mod roles;
 mod rows;
 mod scope;

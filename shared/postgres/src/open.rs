@@ -3,6 +3,7 @@
 use crate::accept::Acceptor;
 use crate::events::Heads;
 use crate::lanes::{Lanes, Setup};
+use crate::records::Records;
 use crate::roles::Service;
 use crate::{meta, migrations, roles};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -165,6 +166,7 @@ struct Inner {
     lanes: Lanes,
     control: PgPool,
     edge: PgPool,
+    records: Records,
     heads: Heads,
     log: u64,
     shards: ShardCount,
@@ -207,11 +209,13 @@ impl Postgres {
             None => connect.clone(),
         };
         let accepting = with_limits(&acting, &EDGE_LIMITS);
+        let edge = pool(options.pool, with_limits(&acting, &EDGE_LIMITS));
         let inner = Inner {
             acceptor: Acceptor::start(accepting, Arc::clone(&options.clock), options.observer),
             lanes: Lanes::start(options.lanes, &setup),
             control: pool(CONTROL, with_limits(&acting, &CONTROL_LIMITS)),
-            edge: pool(options.pool, with_limits(&acting, &EDGE_LIMITS)),
+            records: Records::new(edge.clone()),
+            edge,
             heads: Heads::default(),
             log,
             shards: options.shard_count,
@@ -250,6 +254,10 @@ impl Postgres {
 
     pub(crate) fn edge_pool(&self) -> &PgPool {
         &self.inner.edge
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.inner.records
     }
 
     /// A connection of its own, without limits.

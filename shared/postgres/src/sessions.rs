@@ -1,7 +1,7 @@
 //! Session state, as its owner reads it. Sealed before it came here; nothing of it is cached.
 
-use crate::Postgres;
 use crate::rows::{Id, id, uuids};
+use crate::{Postgres, records};
 use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -19,47 +19,17 @@ impl Postgres {
 #[async_trait]
 impl Sessions for Postgres {
     async fn records(&self, instance: InstanceId, kind: RecordKind, keys: &[Vec<u8>]) -> Result<Vec<Record>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         self.settled(kind, &[instance]).await?;
-        self.reading(|| async {
-            let rows = sqlx::query(
-                "SELECT key, value, mark FROM session_records WHERE instance_id = $1 AND kind = $2 AND key = ANY($3)",
-            )
-            .bind(instance.uuid())
-            .bind(kind as i16)
-            .bind(keys)
-            .fetch_all(self.pool())
-            .await?;
-            Ok(rows.iter().map(|row| record(row, kind)).collect::<Result<_, _>>()?)
-        })
-        .await
+        let ranges = || keys.iter().map(|key| records::only(key)).collect();
+        self.reading(|| self.records().read(instance.uuid(), kind, ranges())).await
     }
 
     async fn records_with_prefix(&self, instance: InstanceId, kind: RecordKind, prefix: &[u8]) -> Result<Vec<Record>> {
         self.settled(kind, &[instance]).await?;
-        let end = after_prefix(prefix);
-        let end = &end;
-        self.reading(|| async {
-            let query = match end {
-                Some(end) => sqlx::query(
-                    "SELECT key, value, mark FROM session_records
-                     WHERE instance_id = $1 AND kind = $2 AND key >= $3 AND key < $4 ORDER BY key",
-                )
-                .bind(instance.uuid())
-                .bind(kind as i16)
-                .bind(prefix)
-                .bind(end.as_slice()),
-                None => sqlx::query(
-                    "SELECT key, value, mark FROM session_records
-                     WHERE instance_id = $1 AND kind = $2 AND key >= $3 ORDER BY key",
-                )
-                .bind(instance.uuid())
-                .bind(kind as i16)
-                .bind(prefix),
-            };
-            let rows = query.fetch_all(self.pool()).await?;
-            Ok(rows.iter().map(|row| record(row, kind)).collect::<Result<_, _>>()?)
-        })
-        .await
+        self.reading(|| self.records().read(instance.uuid(), kind, vec![records::beginning(prefix)])).await
     }
 
     async fn last_record(&self, instance: InstanceId, kind: RecordKind, by_mark: bool) -> Result<Option<Record>> {
@@ -99,29 +69,4 @@ impl Sessions for Postgres {
 
 fn record(row: &PgRow, kind: RecordKind) -> Result<Record, sqlx::Error> {
     Ok(Record { kind, key: row.try_get(0)?, value: row.try_get(1)?, mark: row.try_get(2)? })
-}
-
-/// The first key behind all that start with `prefix`; `None` if there is no end.
-pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if let Some(next) = last.checked_add(1) {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_key_of_its_length_or_shorter() {
-        assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
-        assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
-        assert_eq!(after_prefix(&[255, 255]), None);
-        assert_eq!(after_prefix(&[]), None);
-    }
 }

@@ -2,8 +2,8 @@
 
 use super::{Item, Result, Tx, changed};
 use crate::counters;
+use crate::records::after_prefix;
 use crate::rows::Id;
-use crate::sessions::after_prefix;
 use sqlx::Row;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;

@@ -9,5 +9,6 @@ mod horizon;
 mod lanes;
 mod opening;
 mod ownership;
+mod reads;
 mod retention;
 mod world;
