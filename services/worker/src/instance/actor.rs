@@ -29,6 +29,8 @@ use warren_ports::{
 
 /// A connection that held this long was a good one: the backoff starts anew.
 const STABLE: Duration = Duration::from_secs(30);
+/// How long a write of the actor spares a login its own fence: as long as a slow login takes after it.
+const FENCE_HOLDS: Duration = Duration::from_millis(250);
 /// Three kicks within this span quarantine the instance.
 const KICK_WINDOW: Duration = Duration::from_secs(600);
 const KICK_LIMIT: usize = 3;
@@ -70,6 +72,8 @@ pub(crate) struct Actor {
     pub(super) relapses: Relapses,
     /// What is asked before it is online.
     pub(super) waiting: Waiting,
+    /// When it last committed a write without a client of its own.
+    pub(super) fenced_at: Option<Instant>,
     not_before: Option<Instant>,
     kicks: VecDeque<Instant>,
     owned_since: Instant,
@@ -94,6 +98,7 @@ impl Actor {
             intent,
             pairing: PairingProgress::none(),
             failures: 0,
+            fenced_at: None,
             not_before: None,
             kicks: VecDeque::new(),
             owned_since: Instant::now(),
@@ -142,6 +147,7 @@ impl Actor {
             Ok(link) => {
                 let started = Instant::now();
                 let end = Live::new(self, link, permit).run().await;
+                self.fenced_at = None;
                 if started.elapsed() > STABLE {
                     self.failures = 0;
                 }
@@ -186,8 +192,11 @@ impl Actor {
         if self.intent == Intent::Online && self.instance.state != InstanceState::Connecting {
             self.set_state(InstanceState::Connecting, None).await?;
         }
-        // The login's first fence. It also says that no write of an earlier client of ours is still on its way.
-        self.commit(Op::Barrier).await?;
+        // The login's first fence. It also says that no write of an earlier client of ours is still on its way. A write that
+        // was committed just now, with no client since, says the same.
+        if self.fenced_at.take().is_none_or(|at| at.elapsed() > FENCE_HOLDS) {
+            self.commit(Op::Barrier).await?;
+        }
         self.refresh_settings().await?;
         let data_key = self.data_key().await?;
         let device = self.take_loaded_device(&data_key);

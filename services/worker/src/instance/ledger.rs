@@ -2,6 +2,7 @@
 
 use super::actor::Actor;
 use crate::sealing::DataKey;
+use std::time::Instant;
 use warren_domain::{
     Error, InstanceState, Restriction, RestrictionReason, RestrictionScope, Result, Timestamp,
     event::{EventType, NewEvent},
@@ -26,8 +27,12 @@ impl Actor {
     }
 
     /// Commits one write of the actor. `false`: nothing was there to change.
-    pub(super) async fn commit(&self, op: Op) -> Result<bool> {
-        match self.shared.ports.ledger.commit(vec![self.write(op)]).await.pop() {
+    pub(super) async fn commit(&mut self, op: Op) -> Result<bool> {
+        let outcome = self.shared.ports.ledger.commit(vec![self.write(op)]).await.pop();
+        if matches!(outcome, Some(Outcome::Done | Outcome::NoChange)) {
+            self.fenced_at = Some(Instant::now());
+        }
+        match outcome {
             Some(Outcome::Done) => {
                 self.ring_log();
                 Ok(true)
