@@ -39,7 +39,7 @@ mod wire;
 mod world;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +59,9 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 pub struct Options {
     /// Where keys, accounts, bundles, people and queues are kept; `None` keeps everything in memory.
     pub data_dir: Option<PathBuf>,
+    /// Whether accounts, people, queues and groups are kept there; without it only the keys and the files are. Writing them
+    /// anew a second after they changed takes a part of a busy simulator's time.
+    pub keep_state: bool,
     /// Names and addresses the TLS certificate is valid for, besides `localhost`, `127.0.0.1` and `::1`.
     pub tls_names: Vec<String>,
     /// How many QR references an unpaired client gets. WhatsApp sends six; clients show the first for 60 s and each
@@ -97,10 +100,18 @@ pub struct Options {
     pub replaced_linger: Duration,
 }
 
+impl Options {
+    /// Where accounts and groups are kept, if they are.
+    fn state_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref().filter(|_| self.keep_state)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             data_dir: None,
+            keep_state: true,
             tls_names: Vec::new(),
             pairing_refs: 6,
             pairing_lifetime: Duration::from_secs(180),
@@ -144,8 +155,8 @@ impl Simulator {
         let loaded = options.clone();
         let (keys, accounts, groups, media) = tokio::task::spawn_blocking(move || {
             let keys = trust::Keys::load_or_create(loaded.data_dir.as_deref(), &loaded.tls_names)?;
-            let accounts = snapshot::load(loaded.data_dir.as_deref(), &loaded)?;
-            let groups = groups::store::load(loaded.data_dir.as_deref())?;
+            let accounts = snapshot::load(loaded.state_dir(), &loaded)?;
+            let groups = groups::store::load(loaded.state_dir())?;
             let host = media::Host::new(loaded.media_host, local_addr);
             let media = media::Store::open(loaded.data_dir.as_deref(), loaded.media_limit, host)?;
             anyhow::Ok((keys, accounts, groups, media))
@@ -166,7 +177,7 @@ impl Simulator {
         for run in runs {
             tasks.spawn(run.serve(Arc::clone(&world)));
         }
-        if world.options.data_dir.is_some() {
+        if world.options.state_dir().is_some() {
             tasks.spawn(snapshot::keep(Arc::clone(&world)));
         }
         tasks.spawn(listener::serve(listener, Arc::clone(&world), tasks.clone()));

@@ -101,7 +101,7 @@ pub(crate) async fn keep(world: Arc<World>) {
 
 /// Writes every changed account and group; returns how many. What cannot be written stays marked as changed.
 pub(crate) fn write_dirty(world: &World) -> anyhow::Result<usize> {
-    let Some(dir) = world.options.data_dir.as_deref() else { return Ok(0) };
+    let Some(dir) = world.options.state_dir() else { return Ok(0) };
     let folder = folder(dir, FOLDER)?;
     let mut written = 0;
     for account in world.directory.all() {

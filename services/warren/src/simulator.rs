@@ -21,11 +21,11 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts one that keeps its state in the data folder.
-    pub(crate) async fn start(data_dir: &Path, listen: SocketAddr) -> Result<Self, Failure> {
+    /// Starts one that keeps in the data folder what it keeps.
+    pub(crate) async fn start(data_dir: &Path, listen: SocketAddr, keep_state: bool) -> Result<Self, Failure> {
         let folder = DataFolder::take(&data_dir.join(FOLDER))?;
         let listener = serve::bind("simulator.listen", listen).await?;
-        let options = Options { data_dir: Some(folder.path().to_owned()), ..Options::default() };
+        let options = Options { data_dir: Some(folder.path().to_owned()), keep_state, ..Options::default() };
         let simulator = Simulator::start(listener, options).await;
         let simulator = simulator.map_err(|error| Failure::config(format!("the simulator does not start: {error:#}")))?;
         Ok(Self { simulator, _folder: folder })
@@ -66,7 +66,9 @@ pub(crate) async fn run(arguments: args::Simulator) -> Result<(), Failure> {
     warren_runtime::log::start(&settings.log.filter, settings.log.format).map_err(Failure::config)?;
     process::prepare();
     let mut signals = Signals::new().map_err(Failure::system)?;
-    let sandbox = Sandbox::start(&settings.store.data_dir, arguments.listen.unwrap_or(settings.simulator.listen)).await?;
+    let simulator = &settings.simulator;
+    let listen = arguments.listen.unwrap_or(simulator.listen);
+    let sandbox = Sandbox::start(&settings.store.data_dir, listen, simulator.keep_state).await?;
     serve::say(&format!("Simulator  {}\n", sandbox.url()));
     signals.next().await;
     sandbox.stop().await;

@@ -84,7 +84,8 @@ pub(crate) async fn run(arguments: args::Standalone) -> Result<(), Failure> {
 /// Which network, and the simulator if it runs in this process.
 async fn reach(arguments: &args::Standalone, settings: &Settings) -> Result<(Endpoint, Option<Sandbox>), Failure> {
     if arguments.simulator {
-        let sandbox = Sandbox::start(&settings.store.data_dir, settings.simulator.listen).await?;
+        let sandbox =
+            Sandbox::start(&settings.store.data_dir, settings.simulator.listen, settings.simulator.keep_state).await?;
         return Ok((sandbox.endpoint()?, Some(sandbox)));
     }
     match &arguments.simulator_url {

@@ -126,7 +126,8 @@ impl Simulator {
         let folder = tempfile::tempdir().context("a folder for the simulator")?;
         let mut command = tether::command(binary, None);
         command.args(["simulator", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path());
-        command.current_dir(folder.path());
+        // It is never started again over the same folder.
+        command.env("WARREN_SIMULATOR__KEEP_STATE", "false").current_dir(folder.path());
         let mut process = tether::start(command)?;
         let url = eventually("the simulator's address", PATIENCE, async || {
             anyhow::ensure!(process.is_running(), "the simulator ended: {}", process.last_lines(10));

@@ -185,6 +185,8 @@ pub struct Simulator {
     /// Where it listens.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
+    /// Whether it keeps accounts, people, queues and groups over a restart.
+    pub keep_state: bool,
 }
 
 /// `address:port`; `localhost` is 127.0.0.1.

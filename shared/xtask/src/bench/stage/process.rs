@@ -40,6 +40,8 @@ impl Simulator {
         let mut child = Command::new(bin.join("warren"))
             .args(["simulator", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder.path())
+            // It is never started again over the same folder.
+            .env("WARREN_SIMULATOR__KEEP_STATE", "false")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
