@@ -13,8 +13,8 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-/// Targets that begin like this are never logged.
-const NEVER: &[&str] = &["whatsapp_rust", "wacore", "waproto", "hyper_util"];
+/// Targets that begin like this are never logged: they name people, or show what passes through them.
+const NEVER: &[&str] = &["whatsapp_rust", "wacore", "waproto", "hyper_util", "async_nats::connection"];
 
 /// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -138,6 +138,7 @@ mod tests {
         let lines = logged("trace", false, || {
             tracing::error!(target: "whatsapp_rust::client", "628111@s.whatsapp.net");
             tracing::error!(target: "wacore_libsignal::session", "628111@s.whatsapp.net");
+            tracing::trace!(target: "async_nats::connection", "628111@s.whatsapp.net");
             tracing::error!(target: "warren_worker", "seen");
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
