@@ -177,14 +177,12 @@ mod tests {
         quoted.filter(|path| *path != "/" && !path.contains("__private")).map(str::to_owned).collect()
     }
 
-    #[tokio::test]
-    async fn nothing_is_served_that_is_not_in_the_document() {
+    async fn ports(store: &std::path::Path, seed: Option<crate::SeedSettings>) -> Ports {
         // Another test of this process may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let store = tempfile::tempdir().unwrap();
         let network = Network::Whatsapp;
-        let ledger = warren_sqlite::Sqlite::open(warren_sqlite::Options::new(store.path(), network)).await.unwrap();
-        let ports = Ports {
+        let ledger = warren_sqlite::Sqlite::open(warren_sqlite::Options::new(store, network)).await.unwrap();
+        Ports {
             ledger: Arc::new(ledger),
             bus: Arc::new(warren_memory::Bus::new()),
             limiter: Arc::new(warren_memory::Limiter::new()),
@@ -192,12 +190,18 @@ mod tests {
             metrics: Metrics::new(),
             admin_key: None,
             health: Health::new(),
-            objects: Arc::new(warren_objects::ObjectStorage::folder(&store.path().join("media")).await.unwrap()),
+            objects: Arc::new(warren_objects::ObjectStorage::folder(&store.join("media")).await.unwrap()),
             limits: MediaLimits::default(),
             egress: Guard::new(Policy::default()).unwrap(),
             link_key: LinkKey::new([1; 32]),
-            seed: None,
-        };
+            seed,
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_served_that_is_not_in_the_document() {
+        let store = tempfile::tempdir().unwrap();
+        let ports = ports(store.path(), None).await;
         let router = router(Gateway::new(Options::default(), ports, Lifecycle::new()));
         let described = serde_json::to_value(described()).unwrap();
         let documented: BTreeSet<_> = described["paths"].as_object().unwrap().keys().cloned().collect();
@@ -212,5 +216,57 @@ mod tests {
                 assert_eq!(status != StatusCode::METHOD_NOT_ALLOWED, is_documented, "{method} {path}: {status}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn beside_the_document_only_the_seeds_routes_are_served_and_only_where_they_are_wanted() {
+        let store = tempfile::tempdir().unwrap();
+        let seed = crate::SeedSettings {
+            username: "budi".into(),
+            password: "password".into(),
+            jwt_secret: "x".repeat(32),
+            tenant: warren_domain::TenantId::from_bytes([1; 16]),
+            open_websocket: false,
+            cors_origins: Vec::new(),
+            requests_per_second: std::num::NonZeroU32::MIN,
+            burst: std::num::NonZeroU32::MIN,
+        };
+        let router = router(Gateway::new(Options::default(), ports(store.path(), Some(seed)).await, Lifecycle::new()));
+        let described = serde_json::to_value(described()).unwrap();
+        let documented: BTreeSet<_> = described["paths"].as_object().unwrap().keys().cloned().collect();
+        let beside: Vec<_> = paths(&router).difference(&documented).cloned().collect();
+        // Rows 3 to 29; `/` is not among what a router shows of itself here.
+        let expected = [
+            "/api/by-number/{phone}",
+            "/api/by-number/{phone}/media-file",
+            "/api/by-number/{phone}/media-url",
+            "/api/check/{instance}",
+            "/api/groups/by-number/{phone}",
+            "/api/groups/{instance}",
+            "/api/info-device/{instance}",
+            "/api/instances",
+            "/api/instances/{instance}",
+            "/api/listen/{instance}",
+            "/api/login",
+            "/api/logout/{instance}",
+            "/api/qr-cancel/{instance}",
+            "/api/qr/{instance}",
+            "/api/send-group/by-number/{phone}",
+            "/api/send-group/by-number/{phone}/media",
+            "/api/send-group/by-number/{phone}/media-url",
+            "/api/send-group/{instance}",
+            "/api/send-group/{instance}/media",
+            "/api/send-group/{instance}/media-url",
+            "/api/send/{instance}",
+            "/api/send/{instance}/media",
+            "/api/send/{instance}/media-url",
+            "/api/status/{instance}",
+            "/api/validate",
+            "/api/{*rest}",
+            "/login-jwt",
+            "/ws",
+        ];
+        assert_eq!(beside, expected);
+        assert!(beside.iter().all(|path| seed::owns(path)));
     }
 }

@@ -14,7 +14,7 @@ pub(super) async fn read<T: DeserializeOwned>(app: &App, request: Request, code:
     json::parse(&bytes).map_err(coded(code))
 }
 
-/// A text that has to be given, without space around it.
+/// A text that has to be given: none, if it is nothing but space.
 pub(super) fn given(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
 }

@@ -151,7 +151,7 @@ pub(crate) fn global(problem: &Problem) -> Value {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;

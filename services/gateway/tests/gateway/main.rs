@@ -14,6 +14,7 @@ mod messages;
 mod operator;
 mod queue;
 mod rates;
+mod seed;
 mod stream;
 mod stream_limits;
 mod support;

@@ -21,7 +21,7 @@ use std::{
 use tokio::net::{TcpListener, TcpStream};
 use warren_domain::{Network, Timestamp, media::MediaLimits, time::Clock};
 use warren_egress::{Guard, Policy};
-use warren_gateway::{AdminKey, LinkKey, Options, Ports};
+use warren_gateway::{AdminKey, LinkKey, Options, Ports, SeedSettings};
 use warren_objects::ObjectStorage;
 use warren_runtime::{Health, Lifecycle, Metrics};
 use warren_sqlite::Sqlite;
@@ -139,7 +139,7 @@ impl Gateway {
         let ledger = Sqlite::open(warren_sqlite::Options::new(store.path(), network)).await.unwrap();
         let admin = AdminKey::generate().1;
         let between = (warren_memory::Bus::new(), warren_memory::Limiter::new());
-        Self::over(options, policy, store, ledger, between, Arc::default(), admin).await
+        Self::over(options, policy, store, ledger, between, Arc::default(), admin, None).await
     }
 
     /// A second gateway over the same store, bus and rates.
@@ -147,9 +147,18 @@ impl Gateway {
         let (ledger, between, clock) =
             (self.ledger.clone(), (self.bus.clone(), self.limiter.clone()), Arc::clone(&self.clock));
         let (policy, store) = (Policy::default(), Arc::clone(&self.store));
-        Self::over(options, policy, store, ledger, between, clock, self.admin.clone()).await
+        Self::over(options, policy, store, ledger, between, clock, self.admin.clone(), None).await
     }
 
+    /// The same with the seed's surface.
+    pub(crate) async fn beside_with_seed(&self, seed: SeedSettings) -> Self {
+        let (ledger, between, clock) =
+            (self.ledger.clone(), (self.bus.clone(), self.limiter.clone()), Arc::clone(&self.clock));
+        let (policy, store, admin) = (Policy::default(), Arc::clone(&self.store), self.admin.clone());
+        Self::over(Options::default(), policy, store, ledger, between, clock, admin, Some(seed)).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what two gateways may share, one by one")]
     async fn over(
         options: Options,
         policy: Policy,
@@ -158,6 +167,7 @@ impl Gateway {
         (bus, limiter): (warren_memory::Bus, warren_memory::Limiter),
         clock: Arc<TurnedClock>,
         admin: String,
+        seed: Option<SeedSettings>,
     ) -> Self {
         // Another test of this process may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -178,7 +188,7 @@ impl Gateway {
             limits: LIMITS,
             egress: Guard::new(policy).unwrap(),
             link_key: LinkKey::new([1; 32]),
-            seed: None,
+            seed,
         };
         let life = lifecycle.clone();
         lifecycle.spawn_essential("gateway", async move {

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     problem::Problem,
-    server::Peer,
     stream::{Feed, Filter, Rendered, cursor},
     v1::events::stream::check_origin,
 };
@@ -65,8 +64,6 @@ async fn open(seed: Surface, filter: Filter, request: Request, not_a_socket: fn(
 
 async fn upgrade(parts: &mut Parts) -> Option<WebSocketUpgrade> {
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &()).await.ok()?;
-    // A handshake comes over a connection of its own.
-    parts.extensions.get::<Peer>()?;
     let sized = upgrade.read_buffer_size(BUFFER).write_buffer_size(BUFFER).max_write_buffer_size(WRITE);
     Some(sized.max_frame_size(READ).max_message_size(READ))
 }
@@ -109,10 +106,7 @@ impl Telling {
     async fn tell(&mut self, event: &Rendered) {
         // It was written here.
         let Ok(happened) = serde_json::from_str::<Happened>(&event.text) else { return };
-        let phone = match frames::names_a_number(event.kind) {
-            true => number(&self.seed, event.instance).await,
-            false => None,
-        };
+        let phone = if frames::names_a_number(event.kind) { number(&self.seed, event.instance).await } else { None };
         let told =
             Told { kind: event.kind, instance: event.instance, at: happened.occurred_at, data: &happened.data, phone };
         self.pending.extend(told.frames());

@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_pinged_and_ends_after_silence() {
-        let (socket, mut sent, _heard) = pipe();
+        let (socket, mut sent, heard) = pipe();
         let began = Instant::now();
         let serving = tokio::spawn(serve(socket, stream::pending(), CancellationToken::new(), quick()));
         let mut pings = 0;
@@ -214,7 +214,7 @@ mod tests {
         }
         drop(sent);
         assert!(pings >= 2 && began.elapsed() >= quick().silence, "{pings}");
-        drop(_heard);
+        drop(heard);
         assert_eq!(serving.await.unwrap(), End::Silent);
     }
 

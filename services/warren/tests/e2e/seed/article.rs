@@ -30,7 +30,7 @@ impl Client {
             command.env_remove(proxy);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("python3 can be run");
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("python3 cannot be run: {error}"));
         let (says, hears) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
         Self { child, says: BufReader::new(says).lines(), hears }
     }
@@ -77,7 +77,7 @@ fn installed() -> PathBuf {
     println!("Installing {LIBRARY} from PyPI into {}", folder.display());
     let environment = folder.join("environment");
     let run = |program: &Path, arguments: &[&str]| {
-        let output = std::process::Command::new(program).args(arguments).output().expect("the program can be run");
+        let output = std::process::Command::new(program).args(arguments).output().unwrap();
         assert!(
             output.status.success(),
             "python3 with its module venv (Debian's package python3-venv) and PyPI are needed: {}",

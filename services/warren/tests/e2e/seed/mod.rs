@@ -47,8 +47,8 @@ impl Program {
                 let mut stage = Stage::start_with(binary(), &change).await.unwrap();
                 let tenants = stage.warren.admin().unwrap().get("/v1/tenants").await.unwrap().body;
                 let tenant = tenants["data"][0]["id"].as_str().unwrap().to_owned();
-                let restarted = stage.restart_with(|options| surface(options).env("WARREN_SEED_TENANT", &tenant)).await;
-                restarted.unwrap();
+                let settings = |options| change(surface(options).env("WARREN_SEED_TENANT", &tenant));
+                stage.restart_with(settings).await.unwrap();
                 stage
             }
         };
