@@ -161,6 +161,9 @@ impl Session {
 
     async fn serve(&mut self, socket: &mut WebSocket, unknown: usize) -> Result<std::convert::Infallible, End> {
         let mut clocks = Clocks::new(&self.app);
+        // Before the client knows that it is connected: what is told from then on and not stored is heard. A log that cannot
+        // be read now is waited for below.
+        let _ = timeout(self.app.options.owner_timeout(), self.feed.listen()).await;
         self.send_cursor(socket).await?;
         for _ in 0..unknown {
             self.send_error(socket, 4404, "There is no such instance.").await?;
