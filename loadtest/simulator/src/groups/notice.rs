@@ -83,7 +83,7 @@ pub(super) fn subject(world: &World, group: &Group, state: &State) -> Node {
 /// A new description, or that the one of this id replaced it by nothing.
 pub(super) fn description(id: &str, now: Option<&Description>) -> Node {
     let content = match now {
-        Some(description) => NodeBuilder::new("body").string_content(description.signed.text.as_str()).build(),
+        Some(description) => stanza::bytes("body", description.signed.text.as_str()),
         None => stanza::leaf("delete"),
     };
     NodeBuilder::new("description").attr("id", id).children([content]).build()

@@ -101,7 +101,8 @@ fn description(world: &World, group: &Group, state: &State) -> Option<Node> {
     {
         builder = builder.attr("participant_pn", jid);
     }
-    let body = NodeBuilder::new("body").string_content(description.signed.text.as_str()).build();
+    // As bytes: a text with an `@` would be written as an address.
+    let body = stanza::bytes("body", description.signed.text.as_str());
     Some(builder.children([body]).build())
 }
 

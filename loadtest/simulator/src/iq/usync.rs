@@ -99,7 +99,7 @@ fn protocol_node(protocol: &str, account: Option<&Account>, contact: Option<&str
 fn about_node(account: &Account) -> Node {
     let profile = account.state().profile.clone();
     let node = NodeBuilder::new("status").attr("t", profile.about_set.to_string());
-    if profile.about.is_empty() { node.build() } else { node.string_content(profile.about).build() }
+    if profile.about.is_empty() { node.build() } else { node.bytes(profile.about).build() }
 }
 
 fn picture_id(account: Option<&Account>) -> Option<String> {

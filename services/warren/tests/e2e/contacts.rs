@@ -296,7 +296,7 @@ async fn the_account_changes_what_it_shows() {
     let a = stage.pair("a").await.unwrap();
     let path = format!("/v1/instances/{}/profile", a.id);
     let change = async |body: Value| stage.api.request(Method::PATCH, &path, Some(&body), &[]).await.unwrap();
-    let changed = change(json!({"push_name": "Toko Maju", "about": "buka 9-17"})).await;
+    let changed = change(json!({"push_name": "Toko Maju", "about": "@ 9-17"})).await;
     assert_eq!(changed.status, 204, "{}", changed.text);
     eventually("the name is known", PATIENCE, async || {
         let shown = stage.api.get(&format!("/v1/instances/{}", a.id)).await?;
@@ -305,11 +305,12 @@ async fn the_account_changes_what_it_shows() {
     .await
     .unwrap();
     let profile = stage.simulator.request(Method::GET, &format!("/people/{}/profile", a.phone), None).await.unwrap();
-    assert_eq!(profile.body["about"], "buka 9-17");
+    assert_eq!(profile.body["about"], "@ 9-17");
     for body in [
         json!({}),
         json!({"push_name": ""}),
         json!({"push_name": "x".repeat(26)}),
+        json!({"push_name": "toko@maju"}),
         json!({"about": "x".repeat(140)}),
         json!({"about": "a\u{0}b"}),
         json!({"picture": "x"}),

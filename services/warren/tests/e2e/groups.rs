@@ -159,7 +159,23 @@ async fn a_group_is_made_changed_and_left() {
     assert_eq!((&changed["announce"], &changed["locked"]), (&json!(true), &json!(true)));
     assert_eq!(circle.update(b, group, "subject").await.text("/subject"), "Journey");
     assert_eq!(circle.update(b, group, "description").await.data["description"], Value::Null);
-    assert_eq!(circle.update(b, group, "settings").await.data["locked"], json!(true));
+    // The two settings are told one after the other.
+    eventually("it is locked", PATIENCE, async || {
+        Ok((circle.update(b, group, "settings").await.data["locked"] == json!(true)).then_some(()))
+    })
+    .await
+    .unwrap();
+
+    // The library would write these as addresses, which nobody could read.
+    for text in ["info@shop", "@ a_5@b", "1234@s.whatsapp.net"] {
+        let described = circle.done(Method::PATCH, a, &path, Some(json!({"description": text}))).await;
+        assert_eq!(described["description"], text);
+    }
+    let made = circle.done(Method::POST, a, "", Some(json!({"subject": "Other", "description": "info@shop"}))).await;
+    assert_eq!(made["description"], "info@shop");
+    let refused = (422, "group_text".to_owned());
+    assert_eq!(circle.refused(Method::POST, a, "", Some(json!({"subject": "info@shop"}))).await, refused);
+    assert_eq!(circle.refused(Method::PATCH, a, &path, Some(json!({"subject": "info@shop"}))).await, refused);
 
     let people = || Some(json!({"participants": [person.phone]}));
     let participants = format!("{path}/participants");

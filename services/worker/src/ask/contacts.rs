@@ -1,8 +1,12 @@
 //! People, and what the account shows of itself.
 
 use super::{Asker, no_address, unanswered};
-use crate::numbers::Unknown;
+use crate::{
+    client::literal::{Literal, reads_as_address},
+    numbers::Unknown,
+};
 use std::{str::FromStr, time::Duration};
+use wacore::iq::profile::SetStatusTextSpec;
 use wacore_binary::{Jid, Server};
 use warren_ports::bus::{
     Answer, Refusal, RefusalKind,
@@ -86,9 +90,17 @@ async fn show_presence(asker: &Asker, available: bool) -> Result<Answer, Refusal
 }
 
 async fn change_profile(asker: &Asker, push_name: Option<String>, about: Option<String>) -> Result<Answer, Refusal> {
+    if push_name.as_deref().is_some_and(reads_as_address) {
+        // It goes out in an attribute.
+        return Err(Refusal::new(
+            RefusalKind::Invalid,
+            "invalid_profile",
+            "A name cannot have an @: WhatsApp Web reads it as an address.",
+        ));
+    }
     let profile = asker.client.profile();
     if let Some(about) = about {
-        profile.set_status_text(&about).await.map_err(refused_profile)?;
+        asker.client.execute(Literal(SetStatusTextSpec::new(about))).await.map_err(|_| unanswered())?;
     }
     if let Some(name) = push_name {
         wait_for_keys(asker).await;

@@ -1,8 +1,12 @@
 //! Groups: made, looked at, changed, joined and left.
 
 use super::{Asker, no_address, unanswered};
-use crate::client::groups::member;
+use crate::client::{
+    groups::member,
+    literal::{Literal, reads_as_address},
+};
 use std::str::FromStr;
+use wacore::iq::groups::{SetGroupDescriptionIq, SetGroupSubjectIq};
 use wacore_binary::{Jid, JidExt as _};
 use warren_domain::{
     Timestamp,
@@ -14,7 +18,7 @@ use warren_ports::bus::{
 };
 use whatsapp_rust::{
     GroupCreateOptions, GroupDescription, GroupError, GroupMetadata, GroupParticipant, GroupParticipantOptions,
-    GroupSubject, IqError, JoinGroupResult, ParticipantChangeResponse, ParticipantType, PreviousDescription,
+    GroupSubject, IqError, JoinGroupResult, ParticipantChangeResponse, ParticipantType,
 };
 
 type Done<T> = Result<T, Refusal>;
@@ -66,12 +70,23 @@ async fn one(asker: &Asker, group: &Jid) -> Done<GroupAnswer> {
 
 async fn create(asker: &Asker, subject: &str, people: &[String], description: Option<String>) -> Done<GroupAnswer> {
     let people = people.iter().map(|person| address(person)).collect::<Done<Vec<_>>>()?;
+    check_subject(subject)?;
+    let description = description.map(GroupDescription::new).transpose().map_err(|_| bad_text())?;
+    // One that cannot be sent along follows at once.
+    let (along, after) = match description {
+        Some(text) if reads_as_address(text.as_str()) => (None, Some(text)),
+        along => (along, None),
+    };
     let options = GroupCreateOptions {
-        description: description.map(GroupDescription::new).transpose().map_err(|_| bad_text())?,
+        description: along,
         participants: people.iter().cloned().map(GroupParticipantOptions::new).collect(),
         ..GroupCreateOptions::new(subject)
     };
     let made = asker.client.groups().create_group(options).await.map_err(of_group)?;
+    if let Some(text) = after {
+        // The group is there in any case; whoever made it sees that it has no description.
+        let _ = asker.client.execute(Literal(SetGroupDescriptionIq::new(&made.metadata.id, Some(text), None))).await;
+    }
     // The answer lists whom it could not add like the others: only the group itself tells who is in it. It is made in any
     // case, so an answer that does not come is no reason to say that it was not.
     let group = asker.client.groups().get_metadata(&made.metadata.id).await.unwrap_or(made.metadata);
@@ -94,12 +109,13 @@ async fn create(asker: &Asker, subject: &str, people: &[String], description: Op
 async fn change_group(asker: &Asker, group: &Jid, change: GroupPatch) -> Done<GroupAnswer> {
     let groups = asker.client.groups();
     if let Some(subject) = change.subject {
+        check_subject(&subject)?;
         let subject = GroupSubject::new(subject).map_err(|_| bad_text())?;
-        groups.set_subject(group, subject).await.map_err(of_group)?;
+        asker.client.execute(Literal(SetGroupSubjectIq::new(group, subject))).await.map_err(of_iq)?;
     }
     if let Some(text) = change.description {
         let text = if text.is_empty() { None } else { Some(GroupDescription::new(text).map_err(|_| bad_text())?) };
-        groups.set_description(group, text, PreviousDescription::Resolve).await.map_err(of_group)?;
+        describe(asker, group, text).await?;
     }
     if let Some(announce) = change.announce {
         groups.set_announce(group, announce).await.map_err(of_group)?;
@@ -108,6 +124,28 @@ async fn change_group(asker: &Asker, group: &Jid, change: GroupPatch) -> Done<Gr
         groups.set_locked(group, locked).await.map_err(of_group)?;
     }
     one(asker, group).await
+}
+
+/// Sets the description in place of the one that is there now, or removes it.
+async fn describe(asker: &Asker, group: &Jid, text: Option<GroupDescription>) -> Done<()> {
+    let now = asker.client.groups().get_metadata(group).await.map_err(of_group)?;
+    let spec = SetGroupDescriptionIq::new(group, text, now.description_id.as_deref());
+    asker.client.execute(Literal(spec)).await.map_err(|error| match error {
+        IqError::ServerError { code: 409, .. } => of_group(GroupError::DescriptionConflict),
+        error => of_iq(error),
+    })
+}
+
+/// Members are told of a subject in an attribute.
+fn check_subject(subject: &str) -> Done<()> {
+    if !reads_as_address(subject) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalKind::Invalid,
+        "group_text",
+        "A subject of up to 48 bytes cannot have an @: clients of WhatsApp Web read it as an address.",
+    ))
 }
 
 async fn members(asker: &Asker, group: &Jid, action: MemberAction, people: &[String]) -> Done<GroupAnswer> {
@@ -199,6 +237,10 @@ fn of_group(error: GroupError) -> Refusal {
         GroupError::Iq(IqError::ServerError { code, .. }) => of_code(code),
         _ => unanswered(),
     }
+}
+
+fn of_iq(error: IqError) -> Refusal {
+    of_group(GroupError::Iq(error))
 }
 
 /// What WhatsApp's refusal of an invite means.

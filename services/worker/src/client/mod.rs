@@ -6,6 +6,7 @@ mod content;
 pub(crate) mod groups;
 mod http;
 mod inbound;
+pub(crate) mod literal;
 mod recovery;
 mod signals;
 
