@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 use warren_domain::{Error, ErrorKind};
 
 /// The answer to a request that was not carried out. What it shows is safe to show; the cause is for the log only.
@@ -103,6 +103,12 @@ impl Problem {
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after_seconds = Some(seconds);
         self
+    }
+
+    /// The same problem, telling to come again when this time is over: whole seconds, and one more.
+    #[must_use]
+    pub(crate) fn retry_in(self, wait: Duration) -> Self {
+        self.retry_after(u32::try_from(wait.as_secs().saturating_add(1)).unwrap_or(u32::MAX))
     }
 
     /// The same problem, after which the connection is closed: the rest of the request was not read.

@@ -1,7 +1,7 @@
 //! The listener: connections with limits that `axum::serve` does not have, and an end that loses nothing.
 
 use crate::{Options, Ports, options::InvalidOptions, router, state::Gateway};
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, http::Extensions};
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -9,7 +9,7 @@ use hyper_util::{
 };
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -50,6 +50,13 @@ pub enum Error {
 /// The address of the client's end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Peer {
+    /// Of a request; without a connection, which is so in tests only, the address of nobody.
+    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
+        extensions.get::<Self>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0)
+    }
+}
 
 /// Serves the API on `listener` until the life begins to stop. From then on nothing new is accepted and this returns;
 /// requests under way are finished, and WebSockets closed with 1001 and their cursor, by tasks that the life waits for.

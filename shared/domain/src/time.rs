@@ -21,6 +21,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since the epoch, rounded down.
+    #[must_use]
+    pub const fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
     /// This point plus `span`; saturates at the end of time.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {

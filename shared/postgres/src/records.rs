@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
-use warren_ports::ledger::{Record, RecordKind};
+use warren_ports::ledger::{Record, RecordKind, after_prefix};
 
 /// Statements under way at once.
 const READERS: usize = 3;
@@ -38,30 +38,19 @@ pub(crate) fn beginning(prefix: &[u8]) -> Range {
     (prefix.to_vec(), after_prefix(prefix).unwrap_or_else(|| END.to_vec()))
 }
 
-/// The first key behind all that start with `prefix`; `None` if there is no end.
-pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if let Some(next) = last.checked_add(1) {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
-}
-
 /// What is asked of one instance's records of one kind.
-#[derive(Clone)]
 struct Read {
     instance: Uuid,
     kind: RecordKind,
     ranges: Vec<Range>,
 }
 
+type Answer = oneshot::Sender<Result<Vec<Record>, sqlx::Error>>;
+
 /// A read that waits for its statement.
 struct Asked {
     read: Read,
-    answer: oneshot::Sender<Result<Vec<Record>, sqlx::Error>>,
+    answer: Answer,
 }
 
 #[derive(Default)]
@@ -153,26 +142,26 @@ impl Reader {
     }
 
     async fn carry_out(&self, batch: Vec<Asked>) {
-        let reads: Vec<Read> = batch.iter().map(|asked| asked.read.clone()).collect();
+        let (reads, answers): (Vec<Read>, Vec<Answer>) = batch.into_iter().map(|asked| (asked.read, asked.answer)).unzip();
         match self.fetch(&reads).await {
             Ok(found) => {
-                for (asked, records) in batch.into_iter().zip(found) {
-                    let _ = asked.answer.send(Ok(records));
+                for (answer, records) in answers.into_iter().zip(found) {
+                    let _ = answer.send(Ok(records));
                 }
             }
             // One of them is at fault: each for itself.
-            Err(error) if class(&error) == Class::Data && batch.len() > 1 => {
-                for asked in batch {
-                    let found = self.fetch(std::slice::from_ref(&asked.read)).await;
-                    let _ = asked.answer.send(found.map(|found| found.into_iter().flatten().collect()));
+            Err(error) if class(&error) == Class::Data && reads.len() > 1 => {
+                for (read, answer) in reads.iter().zip(answers) {
+                    let found = self.fetch(std::slice::from_ref(read)).await;
+                    let _ = answer.send(found.map(|found| found.into_iter().flatten().collect()));
                 }
             }
             Err(error) => {
                 let mut error = Some(error);
-                for asked in batch {
+                for answer in answers {
                     // An error cannot be copied; to the others it says what it is about them: try again.
                     let told = error.take().unwrap_or(sqlx::Error::WorkerCrashed);
-                    let _ = asked.answer.send(Err(told));
+                    let _ = answer.send(Err(told));
                 }
             }
         }
@@ -230,14 +219,6 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix() {
-        assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
-        assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
-        assert_eq!(after_prefix(&[255, 255]), None);
-        assert_eq!(after_prefix(b""), None);
-    }
 
     #[test]
     fn a_range_holds_its_key_and_nothing_else() {

@@ -5,8 +5,6 @@ mod members;
 mod message;
 mod session;
 
-pub(crate) use session::after_prefix;
-
 use crate::counters::{self, Subject};
 use crate::media;
 use crate::transaction::{Standing, Tx};

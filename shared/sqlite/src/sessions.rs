@@ -1,11 +1,10 @@
 //! Session state, as its owner reads it. Sealed before it came here; nothing of it is cached.
 
 use crate::Sqlite;
-use crate::commit::after_prefix;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use warren_domain::{InstanceId, Result};
-use warren_ports::ledger::{Record, RecordKind, Sessions};
+use warren_ports::ledger::{Record, RecordKind, Sessions, after_prefix};
 
 impl Sqlite {
     /// Waits for writes that were answered before their commit, where this kind has such: a read sees every write whose

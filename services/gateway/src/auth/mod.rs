@@ -23,10 +23,7 @@ use keys::Keys;
 use prometheus::IntCounterVec;
 pub(crate) use rates::Rates;
 use sha2::{Digest, Sha256};
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 use subtle::ConstantTimeEq;
 use usage::Usage;
 use warren_domain::{
@@ -91,7 +88,7 @@ impl Authentication {
             self.count("missing");
             return Err(unauthenticated());
         };
-        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        let peer = Peer::of(&parts.extensions);
         match self.verify(text, peer, now).await? {
             Some(caller) => Ok(caller),
             None => {

@@ -41,7 +41,7 @@ impl Rates {
                 "This tenant makes more requests than it may; slow down.",
             )
             .with("requests_per_second", per_second.get().into())
-            .retry_after(u32::try_from(retry_after.as_secs().saturating_add(1)).unwrap_or(u32::MAX))),
+            .retry_in(retry_after)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{problem::Problem, v1::groups::list};
 use serde_json::{Value, json};
-use warren_domain::{Instance, group::Group};
+use warren_domain::{Instance, Timestamp, group::Group};
 
 /// No account is in more groups, in stretches: an end for an owner that never tells one.
 const STRETCHES: usize = 200;
@@ -45,6 +45,6 @@ fn view(group: &Group) -> Value {
         "topic": group.description.as_deref().unwrap_or_default(),
         "participants": group.size,
         "ownerJid": owner.unwrap_or_default(),
-        "createdAt": group.created_at.map_or(0, |at| at.as_millis().div_euclid(1_000)),
+        "createdAt": group.created_at.map_or(0, Timestamp::as_seconds),
     })
 }

@@ -244,24 +244,17 @@ pub(super) async fn change(State(seed): State<Surface>, Path(id): Path<String>, 
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use warren_domain::{Health, InstanceId, TenantId};
+    use warren_domain::InstanceId;
 
     #[test]
     fn what_is_not_known_is_zero_and_every_field_is_there() {
+        let at = Timestamp::from_millis(1_790_000_000_000);
         let instance = Instance {
             id: InstanceId::generate(),
-            tenant: TenantId::from_bytes([2; 16]),
-            name: None,
             metadata: Map::from_iter([(CIRCLE.to_owned(), json!("sales"))]),
-            state: InstanceState::Created,
-            reason: None,
-            since: Timestamp::from_millis(1_790_000_000_000),
-            account: None,
-            health: Health::OK,
-            restriction: None,
-            created_at: Timestamp::from_millis(1_790_000_000_000),
-            device_name: None,
-            proxy: None,
+            since: at,
+            created_at: at,
+            ..session::tests::in_state(InstanceState::Created)
         };
         let view = json!(View::from(&instance));
         let expected = json!({

@@ -43,7 +43,7 @@ impl Tokens {
 
     /// A token for a user, good from now on.
     pub(super) fn issue(&self, username: &str, now: Timestamp) -> errors::Result<String> {
-        let claims = Claims { username: username.to_owned(), exp: seconds(now).saturating_add(LIFETIME_S) };
+        let claims = Claims { username: username.to_owned(), exp: now.as_seconds().saturating_add(LIFETIME_S) };
         encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
     }
 
@@ -53,12 +53,8 @@ impl Tokens {
             return None;
         }
         let claims = decode::<Claims>(token, &self.verify, &self.validation).ok()?.claims;
-        (claims.exp > seconds(now)).then_some(claims.username)
+        (claims.exp > now.as_seconds()).then_some(claims.username)
     }
-}
-
-fn seconds(at: Timestamp) -> i64 {
-    at.as_millis().div_euclid(1_000)
 }
 
 /// Who presented a good token.

@@ -4,9 +4,8 @@ use super::{
     Surface,
     envelope::{Answer, Failure, bare},
     jwt::Username,
-    rate::peer,
 };
-use crate::json;
+use crate::{json, server::Peer};
 use axum::{
     Extension,
     extract::{Request, State},
@@ -53,7 +52,7 @@ struct Body {
 
 /// Answers without the envelope, errors too.
 pub(super) async fn login(State(seed): State<Surface>, request: Request) -> Answer {
-    let (app, peer) = (&seed.app, peer(&request));
+    let (app, peer) = (&seed.app, Peer::of(request.extensions()));
     app.authentication.may_try(peer)?;
     let body = json::read(request, app).await.and_then(|bytes| json::parse::<Body>(&bytes));
     let body = body.map_err(|_| error(StatusCode::BAD_REQUEST, "Bad request"))?;

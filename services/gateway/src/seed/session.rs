@@ -88,11 +88,12 @@ pub(super) fn number(instance: &Instance) -> &str {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use warren_domain::{Health, TenantId, Timestamp};
 
-    fn in_state(state: InstanceState) -> Instance {
+    /// An instance of which nothing else is known.
+    pub(in crate::seed) fn in_state(state: InstanceState) -> Instance {
         Instance {
             id: InstanceId::from_bytes([1; 16]),
             tenant: TenantId::from_bytes([2; 16]),

@@ -6,7 +6,7 @@ use crate::client::{
     literal::{Literal, reads_as_address},
 };
 use std::str::FromStr;
-use wacore::iq::groups::{SetGroupDescriptionIq, SetGroupSubjectIq};
+use wacore::iq::groups::SetGroupDescriptionIq;
 use wacore_binary::{Jid, JidExt as _};
 use warren_domain::{
     Timestamp,
@@ -111,7 +111,7 @@ async fn change_group(asker: &Asker, group: &Jid, change: GroupPatch) -> Done<Gr
     if let Some(subject) = change.subject {
         check_subject(&subject)?;
         let subject = GroupSubject::new(subject).map_err(|_| bad_text())?;
-        asker.client.execute(Literal(SetGroupSubjectIq::new(group, subject))).await.map_err(of_iq)?;
+        groups.set_subject(group, subject).await.map_err(of_group)?;
     }
     if let Some(text) = change.description {
         let text = if text.is_empty() { None } else { Some(GroupDescription::new(text).map_err(|_| bad_text())?) };
@@ -132,7 +132,7 @@ async fn describe(asker: &Asker, group: &Jid, text: Option<GroupDescription>) ->
     let spec = SetGroupDescriptionIq::new(group, text, now.description_id.as_deref());
     asker.client.execute(Literal(spec)).await.map_err(|error| match error {
         IqError::ServerError { code: 409, .. } => of_group(GroupError::DescriptionConflict),
-        error => of_iq(error),
+        error => of_group(GroupError::Iq(error)),
     })
 }
 
@@ -237,10 +237,6 @@ fn of_group(error: GroupError) -> Refusal {
         GroupError::Iq(IqError::ServerError { code, .. }) => of_code(code),
         _ => unanswered(),
     }
-}
-
-fn of_iq(error: IqError) -> Refusal {
-    of_group(GroupError::Iq(error))
 }
 
 /// What WhatsApp's refusal of an invite means.

@@ -65,7 +65,7 @@ impl MsgSecretStore for SessionStore {
         }
         // A message of our own: its row has it.
         let row = self.read(|| self.ledger.outbound_by_whatsapp_id(self.instance, msg_id)).await?;
-        Ok(row.map(|row| (row.secret.to_vec(), row.message.times.created.as_millis() / 1000)))
+        Ok(row.map(|row| (row.secret.to_vec(), row.message.times.created.as_seconds())))
     }
 
     async fn delete_expired_msg_secrets(&self, cutoff_timestamp: i64) -> Result<u32> {

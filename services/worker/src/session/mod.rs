@@ -308,9 +308,9 @@ impl SessionStore {
         Ok(opened)
     }
 
-    /// Milliseconds since the epoch.
+    /// Seconds since the epoch.
     fn now_seconds(&self) -> i64 {
-        self.clock.now().as_millis() / 1000
+        self.clock.now().as_seconds()
     }
 }
 

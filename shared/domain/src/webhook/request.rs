@@ -39,7 +39,7 @@ pub fn request_headers(
     let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
     add("content-type", "application/json".to_owned());
     add("webhook-id", id.to_owned());
-    add("webhook-timestamp", at.as_millis().div_euclid(1_000).to_string());
+    add("webhook-timestamp", at.as_seconds().to_string());
     add("webhook-signature", webhook.secrets.signature(id, at, body));
     match occasion {
         Occasion::Live => {}

@@ -97,7 +97,7 @@ impl Secrets {
     /// between them.
     #[must_use]
     pub fn signature(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
-        let seconds = at.as_millis().div_euclid(1_000);
+        let seconds = at.as_seconds();
         let former = self.former.as_ref().filter(|former| at < former.until).map(|former| &former.secret);
         let signatures = [Some(&self.current), former].into_iter().flatten();
         signatures.filter_map(|secret| secret.sign(id, seconds, body)).collect::<Vec<_>>().join(" ")

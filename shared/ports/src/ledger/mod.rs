@@ -28,7 +28,7 @@ pub use media::MediaFiles;
 pub use messages::{Accepted, Acquaintance, IdempotencyKey, MessageFilter, Messages, NewMessage, Released};
 pub use numbers::{CheckQuota, Numbers};
 pub use ownership::{Ownership, Taken};
-pub use sessions::{Record, RecordKind, Sessions};
+pub use sessions::{Record, RecordKind, Sessions, after_prefix};
 pub use tenants::{TenantPatch, Tenants};
 pub use webhooks::{AttemptFilter, WebhookPatch, Webhooks};
 

@@ -75,3 +75,29 @@ pub trait Sessions: Send + Sync {
     /// One kind's records of many instances at once: what a new owner loads.
     async fn records_of(&self, instances: &[InstanceId], kind: RecordKind) -> Result<Vec<(InstanceId, Record)>>;
 }
+
+/// The first key behind all that start with `prefix`; `None` if there is no end.
+#[must_use]
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_key_of_its_length_or_shorter() {
+        assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
+        assert_eq!(after_prefix(&[255, 255]), None);
+        assert_eq!(after_prefix(&[]), None);
+    }
+}

@@ -2,13 +2,12 @@
 
 use super::{Item, Result, Tx, changed};
 use crate::counters;
-use crate::records::after_prefix;
 use crate::rows::Id;
 use sqlx::Row;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 use warren_domain::{FailureReason, InstanceId, Timestamp};
-use warren_ports::ledger::{Op, Outcome, Record, RecordKind};
+use warren_ports::ledger::{Op, Outcome, Record, RecordKind, after_prefix};
 
 /// Names a record among all.
 type Name<'a> = (InstanceId, RecordKind, &'a [u8]);

@@ -5,7 +5,7 @@ use crate::counters::{Subject, fail_open};
 use crate::transaction::Tx;
 use rusqlite::{Result, params};
 use warren_domain::{FailureReason, Timestamp};
-use warren_ports::ledger::{Outcome, Record, RecordKind};
+use warren_ports::ledger::{Outcome, Record, RecordKind, after_prefix};
 
 pub(super) fn put(tx: &Tx<'_>, subject: Subject, records: &[Record]) -> Result<Outcome> {
     let mut statement = tx.conn.prepare_cached(
@@ -79,29 +79,4 @@ pub(super) fn forget(tx: &Tx<'_>, subject: Subject, failing: Option<Timestamp>) 
         rows += fail_open(tx, subject, FailureReason::LoggedOut, at)?;
     }
     Ok(changed(rows))
-}
-
-/// The first key behind all that start with `prefix`; `None` if there is no end.
-pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if let Some(next) = last.checked_add(1) {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_key_of_its_length_or_shorter() {
-        assert_eq!(after_prefix(b"ab"), Some(b"ac".to_vec()));
-        assert_eq!(after_prefix(&[1, 255]), Some(vec![2]));
-        assert_eq!(after_prefix(&[255, 255]), None);
-        assert_eq!(after_prefix(&[]), None);
-    }
 }

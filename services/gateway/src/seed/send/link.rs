@@ -1,7 +1,7 @@
 //! `{"to" | "groupJid", "mediaUrl", "caption", "mediaType"}`: the instance's worker fetches the file, through the egress guard,
 //! before it sends.
 
-use super::{Audience, answer, deliver, files, sent};
+use super::{Audience, answer, check_caption, deliver, files, sent};
 use crate::{
     problem::Problem,
     seed::{
@@ -12,7 +12,7 @@ use crate::{
         session::{Needs, Sender},
     },
     v1::messages::{
-        attachment::{CAPTION, Given, last_part},
+        attachment::{Given, last_part},
         draft::Draft,
     },
 };
@@ -59,9 +59,7 @@ impl Linked {
             },
         };
         let caption = given(caption);
-        if caption.as_ref().is_some_and(|caption| caption.chars().count() > CAPTION || caption.contains('\0')) {
-            return Err(Failure::from(Code::ValidationError).details("A caption has at most 4,096 characters."));
-        }
+        check_caption(caption.as_deref())?;
         let kind = files::showable(kind, &name);
         Ok(Self { link, name, kind, caption: caption.filter(|_| files::has_caption(kind)) })
     }
@@ -70,16 +68,13 @@ impl Linked {
 /// Sends the file behind a link.
 pub(in crate::seed) async fn send(seed: &Seed, sender: &Sender, audience: Audience, request: Request) -> Answer {
     let body: Body = body::read(&seed.app, request, Code::InvalidRequest).await?;
-    let to = match audience {
-        Audience::Person => body.to,
-        Audience::Group => body.group_jid,
-    };
+    let to = audience.named(body.to, body.group_jid);
     let missing = || Failure::from(Code::ValidationError).details("The recipient and 'mediaUrl' are required.");
-    let (Some(to), Some(link)) = (given(to), given(body.media_url)) else { return Err(missing()) };
+    let (Some(to), Some(link)) = (to, given(body.media_url)) else { return Err(missing()) };
     let linked = Linked::new(link, body.caption, body.media_type.as_deref())?;
     let (instance, from) = sender.find(seed, Needs::LoggedIn).await?;
     let address = audience.address(seed, &instance, &to).await?;
-    let file = Given::linked(linked.link, linked.caption, None);
+    let file = Given::linked(linked.link, linked.caption);
     let delivered = deliver(seed, &instance, Draft::file(&address, linked.kind, file), WAIT).await;
     let message = delivered.map_err(of_send)?;
     let media = fetched(seed, &message).await;

@@ -11,6 +11,7 @@ pub(super) mod upload;
 
 use super::{
     Seed,
+    body::given,
     codes::Code,
     envelope::{Answer, Failure, success},
     numbers::verified,
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     problem::Problem,
     v1::messages::{
+        attachment::is_caption,
         draft::{Draft, unkeyed},
         send::commit,
     },
@@ -42,6 +44,14 @@ impl Audience {
         }
     }
 
+    /// The recipient, of what a body names as the two.
+    fn named(self, to: Option<String>, group: Option<String>) -> Option<String> {
+        given(match self {
+            Self::Person => to,
+            Self::Group => group,
+        })
+    }
+
     /// The address that may be sent to.
     async fn address(self, seed: &Seed, instance: &Instance, written: &str) -> Result<String, Failure> {
         match self {
@@ -49,6 +59,14 @@ impl Audience {
             Self::Group => group(written).map_err(Failure::from),
         }
     }
+}
+
+/// Refuses what cannot be written under a file.
+fn check_caption(caption: Option<&str>) -> Result<(), Failure> {
+    if caption.is_none_or(is_caption) {
+        return Ok(());
+    }
+    Err(Failure::from(Code::ValidationError).details("A caption has at most 4,096 characters."))
 }
 
 /// The address of a group.
@@ -85,7 +103,7 @@ fn answer(audience: Audience, written: &str, from: Option<String>, message: &Mes
     let at = message.times.sent.unwrap_or(message.times.created);
     let mut data = Map::new();
     data.insert("messageId".into(), message.whatsapp_id.clone().into());
-    data.insert("timestamp".into(), at.as_millis().div_euclid(1_000).into());
+    data.insert("timestamp".into(), at.as_seconds().into());
     data.insert(audience.field().into(), written.into());
     if audience == Audience::Person {
         data.insert("verified".into(), true.into());

@@ -30,12 +30,9 @@ struct Body {
 /// Sends a text.
 pub(in crate::seed) async fn send(seed: &Seed, sender: &Sender, audience: Audience, request: Request) -> Answer {
     let body: Body = body::read(&seed.app, request, Code::InvalidRequest).await?;
-    let to = match audience {
-        Audience::Person => body.to,
-        Audience::Group => body.group_jid,
-    };
+    let to = audience.named(body.to, body.group_jid);
     let missing = || Failure::from(Code::ValidationError).details("The recipient and 'message' are required.");
-    let (Some(to), Some(message)) = (given(to), given(body.message)) else { return Err(missing()) };
+    let (Some(to), Some(message)) = (to, given(body.message)) else { return Err(missing()) };
     checks::body("message", &message).map_err(coded(Code::ValidationError))?;
     let (instance, from) = sender.find(seed, Needs::LoggedIn).await?;
     let address = audience.address(seed, &instance, &to).await?;

@@ -1,6 +1,6 @@
 //! `multipart/form-data` with `to` or `groupJid`, `caption`, and `file`: its bytes go to the object store as they come.
 
-use super::{Audience, answer, deliver, files, sent};
+use super::{Audience, answer, check_caption, deliver, files, sent};
 use crate::{
     problem::Problem,
     seed::{
@@ -69,7 +69,7 @@ pub(in crate::seed) async fn send(seed: &Seed, sender: &Sender, audience: Audien
     let media = incoming.settle().await.map_err(coded(Code::UploadFailed))?;
     let kind = fitting(seed, files::kind_of(&name), &media);
     let caption = caption.filter(|_| files::has_caption(kind));
-    let draft = Draft::file(&checked.address, kind, Given::stored(media.id, caption, None));
+    let draft = Draft::file(&checked.address, kind, Given::stored(media.id, caption));
     let delivered = deliver(seed, &checked.instance, draft, WAIT).await;
     let message = sent(delivered.map_err(coded(Code::SendFailed))?)?;
     let described = files::described(kind, &name, media.size.unwrap_or_default());
@@ -106,9 +106,7 @@ impl Filled<'_> {
         let recipient = given(self.recipient.take());
         let missing = || Failure::from(Code::ValidationError).details("The recipient is required.");
         let recipient = recipient.ok_or_else(missing)?;
-        if self.caption.as_ref().is_some_and(|caption| caption.chars().count() > CAPTION || caption.contains('\0')) {
-            return Err(Failure::from(Code::ValidationError).details("A caption has at most 4,096 characters."));
-        }
+        check_caption(self.caption.as_deref())?;
         let (instance, from) = self.sender.find(self.seed, Needs::LoggedIn).await?;
         let address = self.audience.address(self.seed, &instance, &recipient).await?;
         self.recipient = Some(recipient);

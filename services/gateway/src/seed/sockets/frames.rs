@@ -132,7 +132,7 @@ impl Told<'_> {
             "from": from,
             "from_me": self.data.get("from_me").and_then(Value::as_bool).unwrap_or_default(),
             "message": words.into_iter().find(|words| !words.is_empty()).unwrap_or_default(),
-            "timestamp": sent_at.as_millis().div_euclid(1_000),
+            "timestamp": sent_at.as_seconds(),
             "is_group": Recipient::is_group(text("chat")),
             "message_id": text("whatsapp_id"),
             "push_name": text("from.push_name"),

@@ -13,11 +13,11 @@ use super::{
 use crate::{
     problem::Problem,
     stream::{Feed, Filter, Rendered, cursor},
-    v1::events::stream::check_origin,
+    v1::events::stream::{check_origin, place, sized},
 };
 use axum::{
     extract::{FromRequestParts as _, Request, WebSocketUpgrade},
-    http::{StatusCode, request::Parts},
+    http::StatusCode,
 };
 use frames::Told;
 use futures::{Stream, stream};
@@ -29,28 +29,21 @@ use warren_domain::{ErrorKind, InstanceId, Timestamp};
 
 /// The most bytes that a client may send at once: it has nothing to say.
 const READ: usize = 512;
-/// Small buffers: most sockets are idle.
-const BUFFER: usize = 1_024;
-/// The most bytes of one frame to the client: a text of 65,536 characters, escaped.
-const WRITE: usize = 8 * 1024 * 1024;
 
 /// Opens a socket that tells what passes the filter, from now on. `not_a_socket` is the answer to a request that is none.
 async fn open(seed: Surface, filter: Filter, request: Request, not_a_socket: fn() -> Failure) -> Answer {
     let (mut parts, _) = request.into_parts();
     check_origin(&parts.headers, &seed.cors_origins)?;
-    let upgrade = upgrade(&mut parts).await.ok_or_else(not_a_socket)?;
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.map_err(|_| not_a_socket())?;
     let app = seed.app.clone();
-    let place = app.sockets.take(seed.tenant).ok_or_else(|| {
-        let detail = "Too many open WebSockets; close some.";
-        Problem::new(ErrorKind::Exhausted, "too_many_websockets", detail).retry_after(10)
-    })?;
+    let place = place(&app, seed.tenant)?;
     let start = cursor::resolve(&app, seed.tenant, "now").await?;
     let mut feed = Feed::new(app.clone(), seed.tenant, filter, start);
     // Before the client knows that it is connected: a code that is shown from then on is not missed.
     if tokio::time::timeout(app.options.owner_timeout(), feed.listen()).await.is_err() {
         return Err(Problem::new(ErrorKind::Unavailable, "unavailable", "The events cannot be read now; try again.").into());
     }
-    let response = upgrade.on_upgrade(move |socket| async move {
+    let response = sized(upgrade, READ).on_upgrade(move |socket| async move {
         let (lifecycle, stopping) = (app.lifecycle.clone(), app.lifecycle.soft_token());
         // In a task of the life's own, so that the stop waits for the closing frame.
         lifecycle.spawn(Box::pin(async move {
@@ -60,12 +53,6 @@ async fn open(seed: Surface, filter: Filter, request: Request, not_a_socket: fn(
         }));
     });
     Ok(response)
-}
-
-async fn upgrade(parts: &mut Parts) -> Option<WebSocketUpgrade> {
-    let upgrade = WebSocketUpgrade::from_request_parts(parts, &()).await.ok()?;
-    let sized = upgrade.read_buffer_size(BUFFER).write_buffer_size(BUFFER).max_write_buffer_size(WRITE);
-    Some(sized.max_frame_size(READ).max_message_size(READ))
 }
 
 /// The answer to a request for `/ws` that is no WebSocket handshake.

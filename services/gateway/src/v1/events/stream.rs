@@ -9,6 +9,8 @@ use crate::{
     openapi::{CursorExpired, Problems, UpgradeRequired},
     parameters::Parameters,
     problem::{Problem, Result},
+    quota::Place,
+    server::Peer,
     state::App,
     stream::{Filter, Session, cursor, tickets},
     v1::events::{Choice, Question},
@@ -18,7 +20,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 use utoipa::IntoParams;
 use warren_domain::{ErrorKind, TenantId, key::ApiKey};
 
@@ -82,20 +84,12 @@ pub(crate) async fn handler(State(app): State<App>, request: Request) -> Result<
         return Err(Problem::invalid("too_many", "At most 1,000 instances; leave them out for all."));
     }
     let start = cursor::resolve(&app, key.tenant, question.after.as_deref().unwrap_or("now")).await?;
-    let place = app.sockets.take(key.tenant).ok_or_else(|| {
-        Problem::new(ErrorKind::Exhausted, "too_many_websockets", "Too many open WebSockets; close some.").retry_after(10)
-    })?;
+    let place = place(&app, key.tenant)?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &app)
         .await
         .map_err(|_| Problem::of_status(StatusCode::UPGRADE_REQUIRED))?;
     let (filter, unknown) = own_instances(&app, key.tenant, question).await?;
-    let upgrade = upgrade
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
-        .max_write_buffer_size(WRITE)
-        .max_frame_size(FRAME)
-        .max_message_size(FRAME);
-    let response = upgrade.on_upgrade(move |socket| async move {
+    let response = sized(upgrade, FRAME).on_upgrade(move |socket| async move {
         let lifecycle = app.lifecycle.clone();
         // In a task of the life's own, so that the stop waits for the closing frame.
         lifecycle.spawn(Box::pin(Session::new(app, key, filter, start, place).run(socket, unknown)));
@@ -108,8 +102,20 @@ async fn by_ticket(app: &App, extensions: &axum::http::Extensions, ticket: &str)
         return Ok(key);
     }
     app.authentication.count("ticket");
-    let peer = extensions.get::<crate::server::Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-    Err(app.authentication.failed(peer))
+    Err(app.authentication.failed(Peer::of(extensions)))
+}
+
+/// Room for one more socket of the tenant.
+pub(crate) fn place(app: &App, tenant: TenantId) -> Result<Place> {
+    app.sockets.take(tenant).ok_or_else(|| {
+        Problem::new(ErrorKind::Exhausted, "too_many_websockets", "Too many open WebSockets; close some.").retry_after(10)
+    })
+}
+
+/// A socket whose client may send `frame` bytes at once.
+pub(crate) fn sized(upgrade: WebSocketUpgrade, frame: usize) -> WebSocketUpgrade {
+    let buffered = upgrade.read_buffer_size(BUFFER).write_buffer_size(BUFFER).max_write_buffer_size(WRITE);
+    buffered.max_frame_size(frame).max_message_size(frame)
 }
 
 /// A browser says which page opens the socket; only our own and allowed ones may. Other clients do not send it.

@@ -65,8 +65,7 @@ pub(crate) async fn handler(
         if media.state == MediaState::Failed {
             return Err(failed(media.reason));
         }
-        let seconds_of = |at: Timestamp| at.as_millis().div_euclid(1_000);
-        let expires = (seconds_of(gateway.now()) + i64::from(seconds)).min(seconds_of(media.expires_at));
+        let expires = (gateway.now().as_seconds() + i64::from(seconds)).min(media.expires_at.as_seconds());
         let signature = gateway.link_key.sign(tenant, id, expires).ok_or_else(|| Problem::internal("no key for links"))?;
         let url = format!("/v1/media/{id}/file?expires={expires}&signature={signature}");
         Answer::json(StatusCode::CREATED, &Link { url, expires_at: Timestamp::from_millis(expires * 1_000) })

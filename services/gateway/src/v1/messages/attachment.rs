@@ -20,6 +20,11 @@ use warren_domain::{
 /// The longest caption, characters.
 pub(crate) const CAPTION: usize = 4_096;
 
+/// Whether this can be written under a file.
+pub(crate) fn is_caption(text: &str) -> bool {
+    text.chars().count() <= CAPTION && !text.contains('\0')
+}
+
 /// A file to be sent: by its `id` or by a `link`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -49,13 +54,13 @@ impl fmt::Debug for Given {
 
 impl Given {
     /// A file that is here.
-    pub(crate) const fn stored(id: MediaId, caption: Option<String>, filename: Option<String>) -> Self {
-        Self { id: Some(id), link: None, caption, filename, voice: false, animated: false }
+    pub(crate) const fn stored(id: MediaId, caption: Option<String>) -> Self {
+        Self { id: Some(id), link: None, caption, filename: None, voice: false, animated: false }
     }
 
     /// The file behind a link.
-    pub(crate) const fn linked(link: String, caption: Option<String>, filename: Option<String>) -> Self {
-        Self { id: None, link: Some(link), caption, filename, voice: false, animated: false }
+    pub(crate) const fn linked(link: String, caption: Option<String>) -> Self {
+        Self { id: None, link: Some(link), caption, filename: None, voice: false, animated: false }
     }
 }
 
@@ -124,7 +129,7 @@ fn shape(kind: MediaKind, given: &Given) -> Result<()> {
         if !matches!(kind, Image | Video | Document) {
             return Err(of_kind(kind, "caption", "An image, a video or a document has a caption."));
         }
-        if caption.chars().count() > CAPTION || caption.contains('\0') {
+        if !is_caption(caption) {
             return Err(of_kind(kind, "caption", "A caption has at most 4,096 characters, and no NUL."));
         }
     }
