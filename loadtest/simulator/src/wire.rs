@@ -222,10 +222,14 @@ impl Wire {
     }
 
     /// Closes the WebSocket; a peer that does not answer is left behind.
+    ///
+    /// What the peer still sends is read and left: a socket that is dropped with something unread is reset, and the peer loses
+    /// what it has not read yet, such as why it is closed.
     pub(crate) async fn close(mut self) {
         let closing = async {
             let _ = self.flush().await;
             let _ = self.frames.socket.close(None).await;
+            while let Some(Ok(_)) = self.frames.socket.next().await {}
         };
         if tokio::time::timeout(Duration::from_secs(1), closing).await.is_err() {
             tracing::debug!("connection.close.timed_out");
