@@ -23,4 +23,8 @@ impl warren_ports::limiter::Limiter for Limiter {
     async fn take(&self, key: &str, rate: Rate) -> Verdict {
         self.buckets.take(key, rate)
     }
+
+    async fn look(&self, key: &str, rate: Rate) -> Verdict {
+        self.buckets.look(key, rate)
+    }
 }

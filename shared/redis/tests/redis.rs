@@ -60,6 +60,10 @@ mod limiter_contract {
         async fn take(&self, key: &str, rate: Rate) -> Verdict {
             self.inner.take(key, rate).await
         }
+
+        async fn look(&self, key: &str, rate: Rate) -> Verdict {
+            self.inner.look(key, rate).await
+        }
     }
 
     async fn limiter() -> Held<Limiter> {
@@ -71,7 +75,7 @@ mod limiter_contract {
 }
 
 fn rate(per_second: u32, burst: u32) -> Rate {
-    Rate { per_second: NonZeroU32::new(per_second).unwrap(), burst: NonZeroU32::new(burst).unwrap() }
+    Rate::per_second(NonZeroU32::new(per_second).unwrap(), NonZeroU32::new(burst).unwrap())
 }
 
 async fn standing(leases: &Leases) -> warren_domain::Result<Standing> {

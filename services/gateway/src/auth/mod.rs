@@ -122,14 +122,6 @@ impl Authentication {
         }
     }
 
-    /// Refuses an address with more wrong credentials than are answered as such: for credentials that can be guessed.
-    pub(crate) fn may_try(&self, peer: IpAddr) -> Result<()> {
-        match self.failures.verdict(peer) {
-            Verdict::Few => Ok(()),
-            Verdict::Many | Verdict::Flood => Err(too_many_failures()),
-        }
-    }
-
     pub(crate) fn count(&self, reason: &'static str) {
         self.refused.with_label_values(&[reason]).inc();
     }
@@ -159,7 +151,7 @@ pub(crate) fn unauthenticated() -> Problem {
     )
 }
 
-fn too_many_failures() -> Problem {
+pub(crate) fn too_many_failures() -> Problem {
     let detail = "Too many wrong credentials from this address; try again in a minute.";
     Problem::new(ErrorKind::Exhausted, "too_many_failures", detail).retry_after(60)
 }

@@ -32,7 +32,7 @@ impl Rates {
     /// Counts a request of the tenant, or refuses it.
     pub(crate) async fn take(&self, tenant: TenantId) -> Result<()> {
         let Some(per_second) = NonZeroU32::new(self.limit(tenant).await) else { return Ok(()) };
-        let rate = Rate { per_second, burst: per_second };
+        let rate = Rate::per_second(per_second, per_second);
         match self.limiter.take(&format!("tenant:{tenant}"), rate).await {
             Verdict::Allowed { .. } => Ok(()),
             Verdict::Limited { retry_after } => Err(Problem::new(

@@ -4,6 +4,7 @@ use super::{
     Surface,
     envelope::{Answer, Failure, bare},
     jwt::Username,
+    rate,
 };
 use crate::{json, server::Peer};
 use axum::{
@@ -53,14 +54,13 @@ struct Body {
 /// Answers without the envelope, errors too.
 pub(super) async fn login(State(seed): State<Surface>, request: Request) -> Answer {
     let (app, peer) = (&seed.app, Peer::of(request.extensions()));
-    app.authentication.may_try(peer)?;
+    rate::may_log_in(&seed, peer).await?;
     let body = json::read(request, app).await.and_then(|bytes| json::parse::<Body>(&bytes));
     let body = body.map_err(|_| error(StatusCode::BAD_REQUEST, "Bad request"))?;
     let (username, password) = (body.username.unwrap_or_default(), body.password.unwrap_or_default());
     if !seed.login.matches(&username, &password) {
         app.authentication.count("login");
-        // Counted; that there were too many is told from the next one on.
-        let _ = app.authentication.failed(peer);
+        rate::wrong_login(&seed, peer).await;
         return Err(error(StatusCode::UNAUTHORIZED, "Invalid credentials"));
     }
     let issued = seed.tokens.issue(&username, app.now());

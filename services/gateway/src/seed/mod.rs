@@ -90,7 +90,7 @@ pub(crate) fn router(app: &App) -> Option<Router> {
         tenant: settings.tenant,
         login: Login::new(&settings.username, &settings.password),
         tokens,
-        rate: Rate { per_second: settings.requests_per_second, burst: settings.burst },
+        rate: Rate::per_second(settings.requests_per_second, settings.burst),
         open_websocket: settings.open_websocket,
         cors_origins: settings.cors_origins.clone(),
     });

@@ -19,7 +19,10 @@ use warren_domain::{
     message::{Content, Text, Times},
 };
 use warren_ports::{
-    bus::{Action, Answer, Ask, Bus as _, Measured, Pairing, PairingState, Refusal, Reply, Ring, Topic, ask::MediaAsk},
+    bus::{
+        Action, Answer, Ask, Bus as _, Measured, Pairing, PairingState, Refusal, Reply, Ring, Topic,
+        ask::{ContactAsk, MediaAsk},
+    },
     ledger::{Committer as _, Inbound, Messages as _, Op, Outcome, Ownership as _, ReceiptTarget, Write},
     objects::{ObjectName, Objects as _},
 };
@@ -151,6 +154,18 @@ impl Worker {
                 let outcome = MediaOutcome::Ready { size: stored.size, sha256: [5; 32], mime_type: None, expires_at };
                 worker.commit(Op::SettleMedia { media, outcome, event: None }).await;
                 let _ = request.reply.send(Reply::Answer(Answer::Done));
+            }
+        });
+    }
+
+    /// Asks WhatsApp about numbers, which answers and says nothing of them.
+    pub(crate) fn hear_nothing_of_numbers(&self, gateway: &Gateway) {
+        let worker = self.clone();
+        gateway.lifecycle.spawn(async move {
+            let mut requests = worker.bus.serve(worker.fence.shard).await;
+            while let Some(request) = requests.recv().await {
+                let Action::Ask(Ask::Contacts(ContactAsk::Check { .. })) = request.command.action else { continue };
+                let _ = request.reply.send(Reply::Answer(Answer::Numbers(Vec::new())));
             }
         });
     }

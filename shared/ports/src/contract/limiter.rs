@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 fn rate(per_second: u32, burst: u32) -> Rate {
-    Rate { per_second: NonZeroU32::new(per_second).unwrap(), burst: NonZeroU32::new(burst).unwrap() }
+    Rate::per_second(NonZeroU32::new(per_second).unwrap(), NonZeroU32::new(burst).unwrap())
 }
 
 /// So slow that nothing comes back while a test runs.
@@ -36,6 +36,18 @@ pub async fn keys_are_apart(limiter: impl Limiter) {
     assert!(passes(&limiter, "a", slow(1)).await);
     assert!(!passes(&limiter, "a", slow(1)).await);
     assert!(passes(&limiter, "b", slow(1)).await);
+}
+
+/// Who looks takes nothing, and is told what taking would be.
+pub async fn looking_counts_nothing(limiter: impl Limiter) {
+    let rate = Rate::per_minute(NonZeroU32::new(2).unwrap());
+    for _ in 0..5 {
+        assert_eq!(limiter.look("k", rate).await, Verdict::Allowed { remaining: 1 });
+    }
+    assert!(passes(&limiter, "k", rate).await && passes(&limiter, "k", rate).await);
+    let Verdict::Limited { retry_after } = limiter.look("k", rate).await else { panic!("a third may") };
+    assert!(retry_after > Duration::from_secs(20) && retry_after <= Duration::from_secs(30), "{retry_after:?}");
+    assert!(!passes(&limiter, "k", rate).await);
 }
 
 /// Over any time, no more than the burst and the rate pass, whoever asks; and that much does.
@@ -72,7 +84,7 @@ macro_rules! limiter_contract {
         $crate::contract_tests!(
             $crate::contract::limiter,
             $make,
-            [passes_a_burst, keys_are_apart, never_passes_more_than_the_rate, a_refusal_says_when,]
+            [passes_a_burst, keys_are_apart, looking_counts_nothing, never_passes_more_than_the_rate, a_refusal_says_when,]
         );
     };
 }

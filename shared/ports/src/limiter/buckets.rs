@@ -4,7 +4,7 @@ use super::{Rate, Verdict};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Keys that are remembered at most. Whoever comes when it is full is forgotten again soonest: a flood of keys costs others a
@@ -29,24 +29,24 @@ impl Buckets {
         self.take_at(key, rate, Instant::now())
     }
 
+    /// What [`Buckets::take`] would say now; counts nothing.
+    pub fn look(&self, key: &str, rate: Rate) -> Verdict {
+        let used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
+        judged(used_up.get(key).copied(), rate, Instant::now()).1
+    }
+
     fn take_at(&self, key: &str, rate: Rate, now: Instant) -> Verdict {
-        let interval = Duration::from_secs(1) / rate.per_second.get();
-        let tolerance = interval * (rate.burst.get() - 1);
         let mut used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = used_up.get(key).copied().filter(|at| *at > now).unwrap_or(now);
-        let ahead = from - now;
-        if ahead > tolerance {
-            return Verdict::Limited { retry_after: ahead - tolerance };
-        }
+        let (next, verdict) = judged(used_up.get(key).copied(), rate, now);
+        let Some(next) = next else { return verdict };
         if !used_up.contains_key(key) && used_up.len() >= KEYS {
             used_up.retain(|_, at| *at > now);
             if used_up.len() >= KEYS {
                 used_up.clear();
             }
         }
-        used_up.insert(key.into(), from + interval);
-        let left = (tolerance - ahead).as_nanos() / interval.as_nanos().max(1);
-        Verdict::Allowed { remaining: u32::try_from(left).unwrap_or(u32::MAX) }
+        used_up.insert(key.into(), next);
+        verdict
     }
 
     /// How many keys are remembered.
@@ -56,14 +56,27 @@ impl Buckets {
     }
 }
 
+/// Whether it may happen once more, and until when all will be used up then.
+fn judged(used_up: Option<Instant>, rate: Rate, now: Instant) -> (Option<Instant>, Verdict) {
+    let interval = rate.interval();
+    let tolerance = interval * (rate.burst.get() - 1);
+    let from = used_up.filter(|at| *at > now).unwrap_or(now);
+    let ahead = from - now;
+    if ahead > tolerance {
+        return (None, Verdict::Limited { retry_after: ahead - tolerance });
+    }
+    let left = (tolerance - ahead).as_nanos() / interval.as_nanos().max(1);
+    (Some(from + interval), Verdict::Allowed { remaining: u32::try_from(left).unwrap_or(u32::MAX) })
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use std::num::NonZeroU32;
+    use std::{num::NonZeroU32, time::Duration};
 
     fn rate(per_second: u32, burst: u32) -> Rate {
-        Rate { per_second: NonZeroU32::new(per_second).unwrap(), burst: NonZeroU32::new(burst).unwrap() }
+        Rate::per_second(NonZeroU32::new(per_second).unwrap(), NonZeroU32::new(burst).unwrap())
     }
 
     #[test]
@@ -76,6 +89,16 @@ mod tests {
         assert_eq!(take(100), Verdict::Allowed { remaining: 0 });
         assert!(matches!(take(100), Verdict::Limited { .. }));
         assert_eq!(take(5_000), Verdict::Allowed { remaining: 2 }, "a pause fills it again");
+    }
+
+    #[test]
+    fn counts_by_the_minute_too() {
+        let (buckets, start) = (Buckets::new(), Instant::now());
+        let rate = Rate::per_minute(NonZeroU32::new(20).unwrap());
+        let passes =
+            |seconds| matches!(buckets.take_at("k", rate, start + Duration::from_secs(seconds)), Verdict::Allowed { .. });
+        assert!((0..20).all(|_| passes(0)) && !passes(0) && !passes(2));
+        assert!(passes(3) && !passes(3) && passes(6));
     }
 
     #[test]
