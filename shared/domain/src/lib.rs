@@ -17,6 +17,7 @@ pub mod person;
 pub mod proxy;
 pub mod recipient;
 pub mod restriction;
+pub mod seed;
 pub mod shard;
 pub mod tenant;
 pub mod time;

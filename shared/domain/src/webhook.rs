@@ -1,13 +1,15 @@
-//! Webhooks: addresses of a tenant to which its events are posted, signed as [Standard Webhooks] says.
+//! Webhooks: addresses of a tenant to which its events are posted, signed as [Standard Webhooks] says, or as the seed does.
 //!
 //! [Standard Webhooks]: https://www.standardwebhooks.com
 
 mod failure;
+mod format;
 mod request;
 mod sample;
 mod secret;
 
 pub use failure::DeliveryFailure;
+pub use format::Format;
 pub use request::{Occasion, RESERVED_HEADERS, is_reserved_header, request_headers};
 pub use sample::sample;
 pub use secret::{Former, NoSecret, Secret, Secrets};
@@ -35,6 +37,8 @@ pub struct Webhook {
     pub headers: Vec<(String, String)>,
     /// What its posts are signed with.
     pub secrets: Secrets,
+    /// How events are written and signed.
+    pub format: Format,
     /// Why nothing is posted; `None` while it is enabled.
     pub disabled: Option<Disabled>,
     /// When it was made.
@@ -53,16 +57,6 @@ impl fmt::Debug for Webhook {
         let mut shown = f.debug_struct("Webhook");
         shown.field("id", &self.id).field("disabled", &self.disabled).field("position", &self.position);
         shown.finish_non_exhaustive()
-    }
-}
-
-impl Webhook {
-    /// Whether an event of this type and instance is for it. Ephemeral events never are.
-    #[must_use]
-    pub fn wants(&self, kind: EventType, instance: InstanceId) -> bool {
-        !kind.is_ephemeral()
-            && (self.events.is_empty() || self.events.contains(&kind))
-            && (self.instances.is_empty() || self.instances.contains(&instance))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::edge::Tx;
 use crate::failure::Stop;
 use crate::rows::{self, Id, health_number, instance_columns, json, maybe_json, millis, object};
 use crate::scope::Enter;
-use crate::{Postgres, media, tenants};
+use crate::{Postgres, media, tenants, webhooks};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool, Row};
@@ -232,6 +232,7 @@ async fn delete(tx: &mut Tx, subject: Subject) -> Result<bool, Stop> {
         .await?;
     counters::fail_open(tx, now, subject, FailureReason::LoggedOut, now).await?;
     media::delete_of_instance(tx, subject.tenant, subject.instance, now).await?;
+    webhooks::delete_of_seed(&mut **tx, subject.tenant, subject.instance, now).await?;
     Ok(true)
 }
 

@@ -13,13 +13,13 @@ mod record;
 mod replays;
 mod rows;
 
-pub(crate) use edge::delete_of_tenant;
+pub(crate) use edge::{delete_of_seed, delete_of_tenant};
 
 use crate::Postgres;
 use crate::failure::Stop;
 use async_trait::async_trait;
 use warren_domain::webhook::{Attempt, DeadLetter, Replay, Secret};
-use warren_domain::{DispatcherId, Error, EventId, ReplayId, Result, TenantId, Timestamp, Webhook, WebhookId};
+use warren_domain::{DispatcherId, Error, EventId, InstanceId, ReplayId, Result, TenantId, Timestamp, Webhook, WebhookId};
 use warren_ports::ledger::{
     Assignment, AttemptFilter, Claim, Claimed, Claiming, Deliveries, Progress, WebhookPatch, Webhooks,
 };
@@ -76,6 +76,20 @@ impl Webhooks for Postgres {
 
     async fn delete_webhook(&self, tenant: TenantId, id: WebhookId) -> Result<bool> {
         self.writing(|| async { Ok(edge::delete(self.pool(), tenant, id, self.now()).await?) }).await
+    }
+
+    async fn set_seed_webhook(&self, webhook: &Webhook, keep_secret: bool) -> Result<Webhook> {
+        self.writing(|| async {
+            let mut tx = self.begin().await?;
+            let set = edge::set_of_seed(&mut tx, webhook, keep_secret).await?;
+            tx.commit().await?;
+            Ok(set)
+        })
+        .await
+    }
+
+    async fn delete_seed_webhook(&self, tenant: TenantId, instance: InstanceId) -> Result<bool> {
+        self.writing(|| async { Ok(edge::delete_of_seed(self.pool(), tenant, instance, self.now()).await?) }).await
     }
 
     async fn attempts(&self, tenant: TenantId, id: WebhookId, filter: AttemptFilter, limit: u32) -> Result<Vec<Attempt>> {

@@ -7,8 +7,8 @@ use crate::counters::{Subject, fail_open};
 use crate::failure::Stop;
 use crate::media;
 use crate::rows::{self, health_number, instance_columns, maybe_json, millis, object};
-use crate::tenants;
 use crate::transaction::Tx;
+use crate::{tenants, webhooks};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
@@ -104,6 +104,7 @@ impl Instances for Sqlite {
             }
             fail_open(tx, Subject { tenant, instance: id }, FailureReason::LoggedOut, tx.now)?;
             media::delete_of_instance(tx, tenant, id)?;
+            webhooks::delete_of_seed(tx, tenant, id)?;
             tx.forget();
             Ok(true)
         })
@@ -143,6 +144,12 @@ impl Instances for Sqlite {
         })
         .await
     }
+}
+
+/// Whether the tenant has it.
+pub(crate) fn exists(conn: &Connection, tenant: TenantId, id: InstanceId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM instances WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL")?
+        .exists(params![id.as_bytes(), tenant.as_bytes()])
 }
 
 fn find(conn: &Connection, tenant: TenantId, id: InstanceId) -> rusqlite::Result<Option<Instance>> {

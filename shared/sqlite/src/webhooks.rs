@@ -13,14 +13,14 @@ mod record;
 mod replays;
 mod rows;
 
-pub(crate) use edge::delete_of_tenant;
+pub(crate) use edge::{delete_of_seed, delete_of_tenant};
 
 use crate::Sqlite;
 use crate::failure::Stop;
 use async_trait::async_trait;
 use rows::Home;
 use warren_domain::webhook::{Attempt, DeadLetter, Replay, Secret};
-use warren_domain::{DispatcherId, Error, EventId, ReplayId, Result, TenantId, Timestamp, Webhook, WebhookId};
+use warren_domain::{DispatcherId, Error, EventId, InstanceId, ReplayId, Result, TenantId, Timestamp, Webhook, WebhookId};
 use warren_ports::ledger::{
     Assignment, AttemptFilter, Claim, Claimed, Claiming, Deliveries, Progress, WebhookPatch, Webhooks,
 };
@@ -64,6 +64,15 @@ impl Webhooks for Sqlite {
 
     async fn delete_webhook(&self, tenant: TenantId, id: WebhookId) -> Result<bool> {
         self.write(move |tx| Ok(edge::delete(tx, tenant, id)?)).await
+    }
+
+    async fn set_seed_webhook(&self, webhook: &Webhook, keep_secret: bool) -> Result<Webhook> {
+        let webhook = webhook.clone();
+        self.write(move |tx| edge::set_of_seed(tx.conn, &webhook, keep_secret)).await
+    }
+
+    async fn delete_seed_webhook(&self, tenant: TenantId, instance: InstanceId) -> Result<bool> {
+        self.write(move |tx| Ok(edge::delete_of_seed(tx, tenant, instance)?)).await
     }
 
     async fn attempts(&self, tenant: TenantId, id: WebhookId, filter: AttemptFilter, limit: u32) -> Result<Vec<Attempt>> {

@@ -1,7 +1,7 @@
 //! An event as it is posted.
 
 use bytes::Bytes;
-use warren_domain::{Event, event::EventView};
+use warren_domain::{Event, Webhook};
 
 /// An event with the text that is posted, made once for all its tries.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,10 +11,9 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// The event of a log: the same text as in the log and in a stream.
-    pub(crate) fn new(log: u64, event: Event) -> Self {
-        // Plain data with text keys: it always has a text.
-        let body = EventView::stored(log, &event).json().unwrap_or_default().into();
+    /// The event of a log, written as the webhook has it: the same text as in the log and in a stream, or the seed's.
+    pub(crate) fn new(webhook: &Webhook, log: u64, event: Event) -> Self {
+        let body = webhook.body(log, &event).into();
         Self { event, body }
     }
 

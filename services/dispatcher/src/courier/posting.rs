@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinError;
 use warren_domain::webhook::{DeadLetter, DeliveryFailure, Disabled, Replayed};
-use warren_domain::{ReplayId, Timestamp};
+use warren_domain::{Event, ReplayId, Timestamp};
 
 impl Courier {
     /// Whether anything may be posted at all.
@@ -62,9 +62,11 @@ impl Courier {
         let webhook = Arc::clone(&self.webhook);
         for running in &mut self.flows {
             let is_asked_for = matches!(running.source, Source::Replay(Replayed::Positions(_)));
-            while !is_asked_for
-                && let Some(instance) = running.flow.next_unwanted(|event| webhook.wants(event.kind, event.instance))
-            {
+            let is_wanted = |event: &Event| match is_asked_for {
+                true => webhook.format.can_write(event.kind),
+                false => webhook.wants(event),
+            };
+            while let Some(instance) = running.flow.next_unwanted(is_wanted) {
                 running.flow.settle(instance, Settled::Done);
             }
         }

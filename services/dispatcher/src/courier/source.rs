@@ -56,7 +56,7 @@ impl Source {
             }
             Self::Replay(Replayed::Positions(positions)) => filtered(single(shared, webhook, positions, after).await?, only),
         };
-        let items = page.events.into_iter().map(|event| Item::new(shared.log, event)).collect();
+        let items = page.events.into_iter().map(|event| Item::new(webhook, shared.log, event)).collect();
         Ok(Stretch { items, next: page.next, more: page.more })
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use warren_dispatcher::{Options, Ports};
 use warren_domain::event::NewEvent;
 use warren_domain::time::{Clock, SystemClock};
-use warren_domain::webhook::{Attempt, DeadLetter, Secret, Secrets, Standing, Webhook};
+use warren_domain::webhook::{Attempt, DeadLetter, Format, Secret, Secrets, Standing, Webhook};
 use warren_domain::{
     Epoch, Event, EventType, Fence, InstanceId, Network, Shard, ShardCount, TenantId, Timestamp, WebhookId,
 };
@@ -145,6 +145,7 @@ impl World {
             instances: Vec::new(),
             headers: Vec::new(),
             secrets: Secrets::new(Secret::generate()),
+            format: Format::Standard,
             disabled: None,
             created_at: self.clock.now(),
             updated_at: self.clock.now(),

@@ -20,6 +20,8 @@ pub(crate) enum Code {
     InstanceStillConnected,
     DeleteInstanceFailed,
     NoFields,
+    InvalidUrl,
+    WebhookUpdateFailed,
     UpdateFailed,
     InvalidRequest,
     ValidationError,
@@ -65,6 +67,8 @@ impl Code {
             }
             Self::DeleteInstanceFailed => (500, "DELETE_INSTANCE_FAILED", "Failed to delete instance"),
             Self::NoFields => (400, "NO_FIELDS", "No fields to update"),
+            Self::InvalidUrl => (400, "INVALID_URL", "Invalid webhook URL"),
+            Self::WebhookUpdateFailed => (500, "WEBHOOK_UPDATE_FAILED", "Failed to update webhook config"),
             Self::UpdateFailed => (500, "UPDATE_FAILED", "Failed to update instance"),
             Self::InvalidRequest => (400, "INVALID_REQUEST", "Invalid request body"),
             Self::ValidationError => (400, "VALIDATION_ERROR", "A required field is missing or wrong"),

@@ -23,6 +23,7 @@ mod send;
 mod session;
 mod settings;
 mod sockets;
+mod webhook;
 
 pub(crate) use envelope::{Shaped, global};
 pub use settings::Settings;
@@ -116,6 +117,7 @@ fn accounts() -> Router<Surface> {
         .route("/api/instances", get(instances::list))
         .route("/api/logout/{instance}", post(instances::logout))
         .route("/api/instances/{instance}", delete(instances::delete).patch(instances::change))
+        .route("/api/instances/{instance}/webhook-setconfig", post(webhook::set))
         .route("/api/info-device/{instance}", get(instances::device))
 }
 

@@ -1,11 +1,11 @@
 //! The headers of a post.
 
-use super::Webhook;
+use super::{Format, Webhook};
 use crate::Timestamp;
 
 /// What a tenant's own headers may not be: they say how the body is written. Headers that begin with `webhook-` are Standard
-/// Webhooks' own.
-pub const RESERVED_HEADERS: [&str; 2] = ["content-type", "content-encoding"];
+/// Webhooks' own, one is the seed's.
+pub const RESERVED_HEADERS: [&str; 3] = ["content-type", "content-encoding", SEED_SIGNATURE];
 
 /// Whether a tenant may not have a header of this name sent along, because a post has one of its own.
 #[must_use]
@@ -25,8 +25,11 @@ pub enum Occasion {
     Test,
 }
 
-/// The headers of a post to a webhook: its own, and those of Standard Webhooks. `id` is the event's, the same in every try;
-/// `at` is the moment of this one.
+/// What the seed's signature stands in.
+const SEED_SIGNATURE: &str = "x-sudevwa-signature";
+
+/// The headers of a post to a webhook: its own, and those of Standard Webhooks, or the seed's signature in their place. `id` is
+/// the event's, the same in every try; `at` is the moment of this one.
 #[must_use]
 pub fn request_headers(
     webhook: &Webhook,
@@ -39,8 +42,13 @@ pub fn request_headers(
     let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
     add("content-type", "application/json".to_owned());
     add("webhook-id", id.to_owned());
-    add("webhook-timestamp", at.as_seconds().to_string());
-    add("webhook-signature", webhook.secrets.signature(id, at, body));
+    match webhook.format {
+        Format::Standard => {
+            add("webhook-timestamp", at.as_seconds().to_string());
+            add("webhook-signature", webhook.secrets.signature(id, at, body));
+        }
+        Format::Seed(_) => add(SEED_SIGNATURE, webhook.secrets.current.hex_signature(body)),
+    }
     match occasion {
         Occasion::Live => {}
         Occasion::Replay => add("webhook-replay", "true".to_owned()),
@@ -55,7 +63,9 @@ mod tests {
 
     #[test]
     fn headers_of_the_post_itself_are_reserved() {
-        for name in ["webhook-id", "Webhook-Signature", "WEBHOOK-X", "Content-Type", "content-encoding"] {
+        for name in
+            ["webhook-id", "Webhook-Signature", "WEBHOOK-X", "Content-Type", "content-encoding", "X-SUDEVWA-Signature"]
+        {
             assert!(is_reserved_header(name), "{name}");
         }
         for name in ["Authorization", "x-webhook-id", "accept", ""] {

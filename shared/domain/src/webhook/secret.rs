@@ -47,6 +47,18 @@ impl Secret {
         Ok(Self { text: Zeroizing::new(text.to_owned()), key })
     }
 
+    /// One that is any text, as the seed has it: its bytes are the key.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        Self { text: Zeroizing::new(text.to_owned()), key: Zeroizing::new(text.as_bytes().to_vec()) }
+    }
+
+    /// A fresh one as the seed makes it: 32 random bytes in hex, which are the key as they are written.
+    #[must_use]
+    pub fn generate_text() -> Self {
+        Self::of_text(&Zeroizing::new(hex::encode(rand::random::<[u8; 32]>())))
+    }
+
     /// The text itself: to show it once, to store it.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -59,6 +71,14 @@ impl Secret {
         let mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         let mac = mac.chain_update(format!("{id}.{seconds}.")).chain_update(body);
         Some(format!("{VERSION},{}", STANDARD.encode(mac.finalize().into_bytes())))
+    }
+
+    /// The HMAC-SHA-256 of a body, in hex: the seed's signature.
+    #[must_use]
+    pub fn hex_signature(&self, body: &[u8]) -> String {
+        // A key of any length is taken.
+        let mac = Hmac::<Sha256>::new_from_slice(&self.key).map(|mac| mac.chain_update(body));
+        mac.map(|mac| hex::encode(mac.finalize().into_bytes())).unwrap_or_default()
     }
 }
 
@@ -141,6 +161,15 @@ mod tests {
             br#"{"test": 2432232314}"#,
         );
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    /// The second example of RFC 4231.
+    #[test]
+    fn the_seeds_signature_is_over_the_body_alone() {
+        let signed = Secret::of_text("Jefe").hex_signature(b"what do ya want for nothing?");
+        assert_eq!(signed, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let made = Secret::generate_text();
+        assert!(made.reveal().len() == 64 && made == Secret::of_text(made.reveal()));
     }
 
     #[test]

@@ -326,7 +326,8 @@ macro_rules! ledger_contract {
             a_webhook_reads_back, webhooks_are_made_once_and_few, another_tenants_webhook_is_unknown,
             webhooks_are_listed_by_id, a_patch_of_a_webhook_changes_what_it_names,
             a_secret_is_replaced_and_stays_for_a_time, a_deleted_webhook_is_gone, webhooks_go_with_their_tenant,
-            replays_are_asked_for_and_cancelled,
+            replays_are_asked_for_and_cancelled, an_instance_has_one_setting_of_the_seed,
+            a_setting_of_the_seed_goes_with_its_instance,
         ]);
         $crate::ledger_contract!(@suite deliveries, $make, [
             a_webhook_is_taken_by_one, claims_run_out, a_late_dispatcher_keeps_what_nobody_took,

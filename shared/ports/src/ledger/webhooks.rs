@@ -19,6 +19,8 @@ pub struct WebhookPatch {
     pub instances: Option<Vec<InstanceId>>,
     /// New headers, as a whole.
     pub headers: Option<Vec<(String, String)>>,
+    /// A new secret that counts at once: the one before it ends.
+    pub secret: Option<Secret>,
     /// Why nothing is posted from now on; or that it is enabled, which forgets since when it failed.
     pub disabled: Option<Option<Disabled>>,
     /// Go on after this position in the log, whatever was delivered; what waits is forgotten, replays and dead letters stay.
@@ -37,7 +39,7 @@ pub struct AttemptFilter {
 /// Webhooks of tenants. To every other tenant they do not exist. Secrets and headers are stored as they are.
 #[async_trait]
 pub trait Webhooks: Send + Sync {
-    /// Stores a new webhook if its tenant has fewer than `limit`. Creating the same id again changes nothing and is no error
+    /// Stores a new webhook if its tenant has fewer than `limit`, settings of the seed aside. Creating the same id again changes nothing and is no error
     /// (so that a retry is safe).
     ///
     /// # Errors
@@ -70,6 +72,17 @@ pub trait Webhooks: Send + Sync {
     /// letters are found no more, and go in small batches by [`super::Deliveries::tidy_webhooks`]. `false` if the tenant has no
     /// such one. The webhooks of a deleted tenant go the same way.
     async fn delete_webhook(&self, tenant: TenantId, id: WebhookId) -> Result<bool>;
+
+    /// Makes this the setting of the seed of the instance that its format names. One that the instance has keeps its id, its
+    /// place and what waits, and gets this one's address, and its secret unless `keep_secret`; what failed is tried at once,
+    /// and it is enabled, as in [`Webhooks::update_webhook`]. Answers the one that there is then. However many an instance is
+    /// given at once, it has one. It goes with its instance.
+    ///
+    /// # Errors
+    /// `NotFound` if the tenant has no such instance.
+    async fn set_seed_webhook(&self, webhook: &Webhook, keep_secret: bool) -> Result<Webhook>;
+    /// Deletes the setting of the seed of the tenant's instance, as [`Webhooks::delete_webhook`] does. `false` if it has none.
+    async fn delete_seed_webhook(&self, tenant: TenantId, instance: InstanceId) -> Result<bool>;
 
     /// Up to `limit` of the last attempts of the tenant's webhook, newest first. Of each webhook the last 500 that succeeded
     /// and the last 500 that failed are kept. Empty for an unknown one.

@@ -116,9 +116,9 @@ pub(super) async fn assignments(conn: &mut PgConnection, claims: &[Claim]) -> Re
             let mut lanes = lanes.remove(&webhook.id).unwrap_or_default();
             lanes.retain(|(flow, _)| flow.is_none_or(|flow| replays.iter().any(|replay| replay.id == flow)));
             Ok(Assignment {
-                claim: Claim { webhook: webhook.id, fence: row.try_get(18)? },
-                version: row.try_get(19)?,
-                dead_letters: u32::try_from(row.try_get::<i64, _>(20)?).map_err(|_| corrupt(20))?,
+                claim: Claim { webhook: webhook.id, fence: row.try_get(19)? },
+                version: row.try_get(20)?,
+                dead_letters: u32::try_from(row.try_get::<i64, _>(21)?).map_err(|_| corrupt(21))?,
                 webhook,
                 replays,
                 lanes,

@@ -3,13 +3,13 @@
 use super::rows::{LIVE, webhook, webhook_columns};
 use crate::edge::Tx;
 use crate::failure::Stop;
-use crate::rows::{Id, json, millis};
+use crate::rows::{Id, id, json, millis};
 use crate::scope::Enter;
 use crate::tenants;
 use sqlx::{PgConnection, PgExecutor, PgPool, Result, Row};
 use uuid::Uuid;
 use warren_domain::webhook::{Secret, Webhook};
-use warren_domain::{Error, ErrorKind, TenantId, Timestamp, WebhookId};
+use warren_domain::{Error, ErrorKind, InstanceId, TenantId, Timestamp, WebhookId};
 use warren_ports::ledger::WebhookPatch;
 
 /// What a deleted webhook keeps: nothing that is secret, and nobody's claim.
@@ -27,7 +27,7 @@ pub(super) async fn create(tx: &mut Tx, webhook: &Webhook, limit: u32) -> Result
     }
     let row = sqlx::query(
         "SELECT (SELECT tenant_id FROM webhooks WHERE id = $1),
-                (SELECT count(*) FROM webhooks WHERE tenant_id = $2 AND deleted_at IS NULL)",
+                (SELECT count(*) FROM webhooks WHERE tenant_id = $2 AND deleted_at IS NULL AND seed_instance_id IS NULL)",
     )
     .bind(webhook.id.uuid())
     .bind(webhook.tenant.scope())
@@ -54,7 +54,7 @@ async fn insert(conn: &mut PgConnection, webhook: &Webhook) -> Result<bool> {
         "INSERT INTO webhooks (",
         webhook_columns!(),
         ", version, attempts, failures, fence)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 1, 0, 0, 0) ON CONFLICT (id) DO NOTHING"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1, 0, 0, 0) ON CONFLICT (id) DO NOTHING"
     ))
     .bind(webhook.id.uuid())
     .bind(webhook.tenant.scope())
@@ -74,6 +74,7 @@ async fn insert(conn: &mut PgConnection, webhook: &Webhook) -> Result<bool> {
     .bind(millis(standing.delivered_at))
     .bind(millis(standing.paused_until))
     .bind(millis(standing.missed_at))
+    .bind(webhook.format.instance().map(|instance| instance.uuid()))
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -140,7 +141,8 @@ pub(super) async fn update(
              disabled = CASE WHEN $9 THEN $10 ELSE disabled END,
              failing_since = CASE WHEN $9 AND $10 IS NULL THEN NULL ELSE failing_since END,
              paused_until = CASE WHEN $3 IS NOT NULL OR ($9 AND $10 IS NULL) THEN NULL ELSE paused_until END,
-             updated_at = $11, version = version + 1
+             secret = coalesce($12, secret), former_secret = CASE WHEN $12 IS NULL THEN former_secret END,
+             former_until = CASE WHEN $12 IS NULL THEN former_until END, updated_at = $11, version = version + 1
          WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL",
     )
     .bind(id.uuid())
@@ -154,6 +156,7 @@ pub(super) async fn update(
     .bind(patch.disabled.is_some())
     .bind(patch.disabled.flatten().map(|disabled| disabled.as_str()))
     .bind(at.as_millis())
+    .bind(patch.secret.as_ref().map(Secret::reveal))
     .execute(&mut *conn)
     .await?;
     if done.rows_affected() == 0 {
@@ -219,6 +222,66 @@ pub(super) async fn delete(pool: &PgPool, tenant: TenantId, id: WebhookId, now: 
     .bind(id.uuid())
     .bind(tenant.scope())
     .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn set_of_seed(tx: &mut Tx, webhook: &Webhook, keep_secret: bool) -> Result<Webhook, Stop> {
+    let none = || Stop::Verdict(Error::not_found());
+    let (tenant, instance) = (webhook.tenant, webhook.format.instance().ok_or_else(none)?);
+    // Whoever deletes the instance waits, and finds what was made here.
+    let is_there =
+        sqlx::query("SELECT 1 FROM instances WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL FOR NO KEY UPDATE")
+            .bind(instance.uuid())
+            .bind(tenant.scope())
+            .fetch_optional(&mut **tx)
+            .await?;
+    is_there.ok_or_else(none)?;
+    let id = match of_seed(tx, tenant, instance).await? {
+        Some(id) => {
+            let patch = WebhookPatch {
+                url: Some(webhook.url.clone()),
+                secret: (!keep_secret).then(|| webhook.secrets.current.clone()),
+                disabled: Some(None),
+                ..WebhookPatch::default()
+            };
+            update(tx, tenant, id, &patch, webhook.updated_at).await?;
+            id
+        }
+        None => {
+            insert(tx, webhook).await?;
+            webhook.id
+        }
+    };
+    find(&mut **tx, tenant, id).await?.ok_or_else(none)
+}
+
+/// The setting of the seed that an instance has.
+async fn of_seed(conn: &mut PgConnection, tenant: TenantId, instance: InstanceId) -> Result<Option<WebhookId>> {
+    let row = sqlx::query("SELECT id FROM webhooks WHERE seed_instance_id = $1 AND tenant_id = $2 AND deleted_at IS NULL")
+        .bind(instance.uuid())
+        .bind(tenant.scope())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(|row| id(row, 0)).transpose()
+}
+
+/// Deletes the setting of the seed of an instance.
+pub(crate) async fn delete_of_seed(
+    conn: impl PgExecutor<'_>,
+    tenant: TenantId,
+    instance: InstanceId,
+    now: Timestamp,
+) -> Result<bool> {
+    let done = sqlx::query(concat!(
+        "UPDATE webhooks SET ",
+        tombstone!(),
+        " WHERE seed_instance_id = $2 AND tenant_id = $3 AND deleted_at IS NULL"
+    ))
+    .bind(now.as_millis())
+    .bind(instance.uuid())
+    .bind(tenant.scope())
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
 }

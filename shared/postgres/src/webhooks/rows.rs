@@ -1,12 +1,12 @@
 //! Rows to webhooks and back.
 
 use crate::failure::corrupt;
-use crate::rows::{from_json, id, maybe_time, time};
+use crate::rows::{from_json, id, maybe_id, maybe_time, time};
 use sqlx::postgres::PgRow;
 use sqlx::{Result, Row};
 use uuid::Uuid;
 use warren_domain::webhook::{
-    Attempt, DeadLetter, DeliveryFailure, Disabled, Former, Replay, Secret, Secrets, Standing, Webhook,
+    Attempt, DeadLetter, DeliveryFailure, Disabled, Format, Former, Replay, Secret, Secrets, Standing, Webhook,
 };
 use warren_domain::{Event, EventId, EventType, ReplayId};
 use warren_ports::ledger::Lane;
@@ -18,7 +18,7 @@ pub(super) const LIVE: Uuid = Uuid::nil();
 macro_rules! webhook_columns {
     () => {
         "id, tenant_id, url, description, events, instances, headers, secret, former_secret, former_until, disabled,
-         created_at, updated_at, position, failing_since, delivered_at, paused_until, missed_at"
+         created_at, updated_at, position, failing_since, delivered_at, paused_until, missed_at, seed_instance_id"
     };
 }
 
@@ -33,8 +33,9 @@ pub(super) use {dead_letter_columns, webhook_columns};
 
 /// A webhook from `webhook_columns!`.
 pub(super) fn webhook(row: &PgRow) -> Result<Webhook> {
+    let format = Format::of(maybe_id(row, 18)?);
     let former = match row.try_get::<Option<&str>, _>(8)? {
-        Some(text) => Some(Former { secret: secret(text, 8)?, until: time(row, 9)? }),
+        Some(text) => Some(Former { secret: secret(format, text, 8)?, until: time(row, 9)? }),
         None => None,
     };
     let disabled = match row.try_get::<Option<&str>, _>(10)? {
@@ -49,7 +50,7 @@ pub(super) fn webhook(row: &PgRow) -> Result<Webhook> {
         events: from_json(row, 4)?,
         instances: from_json(row, 5)?,
         headers: from_json(row, 6)?,
-        secrets: Secrets { current: secret(row.try_get(7)?, 7)?, former },
+        secrets: Secrets { current: secret(format, row.try_get(7)?, 7)?, former },
         disabled,
         created_at: time(row, 11)?,
         updated_at: time(row, 12)?,
@@ -60,11 +61,15 @@ pub(super) fn webhook(row: &PgRow) -> Result<Webhook> {
             paused_until: maybe_time(row, 16)?,
             missed_at: maybe_time(row, 17)?,
         },
+        format,
     })
 }
 
-fn secret(text: &str, column: usize) -> Result<Secret> {
-    Secret::parse(text).map_err(|_| corrupt(column))
+fn secret(format: Format, text: &str, column: usize) -> Result<Secret> {
+    match format {
+        Format::Standard => Secret::parse(text).map_err(|_| corrupt(column)),
+        Format::Seed(_) => Ok(Secret::of_text(text)),
+    }
 }
 
 /// A failure's column that may be empty.

@@ -139,6 +139,8 @@ divided!(Webhooks {
     gateway: rotate_secret(tenant: TenantId, id: WebhookId, secret: &Secret, former_until: Timestamp, at: Timestamp)
         -> Option<Webhook>;
     gateway: delete_webhook(tenant: TenantId, id: WebhookId) -> bool;
+    gateway: set_seed_webhook(webhook: &Webhook, keep_secret: bool) -> Webhook;
+    gateway: delete_seed_webhook(tenant: TenantId, instance: InstanceId) -> bool;
     gateway: attempts(tenant: TenantId, id: WebhookId, filter: AttemptFilter, limit: u32) -> Vec<Attempt>;
     gateway: dead_letters(tenant: TenantId, id: WebhookId, after: i64, limit: u32) -> Vec<DeadLetter>;
     gateway: dead_letter_positions(tenant: TenantId, id: WebhookId, events: &[EventId]) -> Vec<Option<i64>>;

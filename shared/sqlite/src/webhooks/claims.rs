@@ -87,7 +87,7 @@ pub(super) fn assignment(conn: &Connection, claim: Claim) -> Result<Option<Assig
             ", version FROM webhooks WHERE id = ?1 AND fence = ?2 AND claimed_by IS NOT NULL AND deleted_at IS NULL
                  AND disabled IS NULL"
         ))?
-        .query_row(params![id, claim.fence], |row| Ok((webhook(row)?, row.get(18)?)))
+        .query_row(params![id, claim.fence], |row| Ok((webhook(row)?, row.get(19)?)))
         .optional()?;
     let Some((webhook, version)) = found else { return Ok(None) };
     let replays = replays::of(conn, claim.webhook)?;

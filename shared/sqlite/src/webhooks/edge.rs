@@ -3,11 +3,11 @@
 use super::rows::{Home, LIVE, webhook, webhook_columns};
 use crate::failure::Stop;
 use crate::rows::{json, millis};
-use crate::tenants;
 use crate::transaction::Tx;
+use crate::{instances, tenants};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use warren_domain::webhook::{Secret, Webhook};
-use warren_domain::{Error, ErrorKind, TenantId, Timestamp, WebhookId};
+use warren_domain::{Error, ErrorKind, InstanceId, TenantId, Timestamp, WebhookId};
 use warren_ports::ledger::WebhookPatch;
 
 const NO_ID: [u8; 16] = [0; 16];
@@ -35,7 +35,9 @@ pub(super) fn create(conn: &Connection, webhook: &Webhook, limit: u32) -> Result
         None => {}
     }
     let count: u32 = conn
-        .prepare_cached("SELECT count(*) FROM webhooks WHERE tenant_id = ?1 AND deleted_at IS NULL")?
+        .prepare_cached(
+            "SELECT count(*) FROM webhooks WHERE tenant_id = ?1 AND deleted_at IS NULL AND seed_instance_id IS NULL",
+        )?
         .query_row([webhook.tenant.as_bytes()], |row| row.get(0))?;
     if count >= limit {
         let detail = format!("A tenant has at most {limit} webhooks: delete one first.");
@@ -51,7 +53,7 @@ fn insert(conn: &Connection, webhook: &Webhook) -> Result<()> {
         "INSERT INTO webhooks (",
         webhook_columns!(),
         ", version, attempts, failures, fence)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 1, 0, 0, 0)"
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 1, 0, 0, 0)"
     ))?
     .execute(params![
         webhook.id.as_bytes(),
@@ -72,6 +74,7 @@ fn insert(conn: &Connection, webhook: &Webhook) -> Result<()> {
         millis(standing.delivered_at),
         millis(standing.paused_until),
         millis(standing.missed_at),
+        webhook.format.instance().as_ref().map(InstanceId::as_bytes),
     ])?;
     Ok(())
 }
@@ -118,7 +121,8 @@ pub(super) fn update(
                  events = coalesce(?6, events), instances = coalesce(?7, instances), headers = coalesce(?8, headers),
                  disabled = iif(?9, ?10, disabled), failing_since = iif(?9 AND ?10 IS NULL, NULL, failing_since),
                  paused_until = iif(?3 IS NOT NULL OR (?9 AND ?10 IS NULL), NULL, paused_until),
-                 updated_at = ?11, version = version + 1
+                 secret = coalesce(?12, secret), former_secret = iif(?12 IS NULL, former_secret, NULL),
+                 former_until = iif(?12 IS NULL, former_until, NULL), updated_at = ?11, version = version + 1
              WHERE id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL",
         )?
         .execute(params![
@@ -133,6 +137,7 @@ pub(super) fn update(
             patch.disabled.is_some(),
             patch.disabled.flatten().map(|disabled| disabled.as_str()),
             at.as_millis(),
+            patch.secret.as_ref().map(Secret::reveal),
         ])?;
     if rows == 0 {
         return Ok(None);
@@ -183,6 +188,46 @@ pub(super) fn delete(tx: &Tx<'_>, tenant: TenantId, id: WebhookId) -> Result<boo
         ))?
         .execute(params![tx.now.as_millis(), id.as_bytes(), tenant.as_bytes()])?;
     Ok(rows > 0)
+}
+
+/// The setting of the seed that an instance has.
+fn of_seed(conn: &Connection, tenant: TenantId, instance: InstanceId) -> Result<Option<WebhookId>> {
+    conn.prepare_cached("SELECT id FROM webhooks WHERE seed_instance_id = ?1 AND tenant_id = ?2 AND deleted_at IS NULL")?
+        .query_row(params![instance.as_bytes(), tenant.as_bytes()], |row| row.get(0).map(WebhookId::from_bytes))
+        .optional()
+}
+
+pub(super) fn set_of_seed(conn: &Connection, webhook: &Webhook, keep_secret: bool) -> Result<Webhook, Stop> {
+    let none = || Stop::Verdict(Error::not_found());
+    let (tenant, instance) = (webhook.tenant, webhook.format.instance().ok_or_else(none)?);
+    if !instances::exists(conn, tenant, instance)? {
+        return Err(none());
+    }
+    let id = match of_seed(conn, tenant, instance)? {
+        Some(id) => {
+            let patch = WebhookPatch {
+                url: Some(webhook.url.clone()),
+                secret: (!keep_secret).then(|| webhook.secrets.current.clone()),
+                disabled: Some(None),
+                ..WebhookPatch::default()
+            };
+            update(conn, tenant, id, &patch, webhook.updated_at)?;
+            id
+        }
+        None => {
+            insert(conn, webhook)?;
+            webhook.id
+        }
+    };
+    find(conn, tenant, id)?.ok_or_else(none)
+}
+
+/// Deletes the setting of the seed of an instance.
+pub(crate) fn delete_of_seed(tx: &Tx<'_>, tenant: TenantId, instance: InstanceId) -> Result<bool> {
+    match of_seed(tx.conn, tenant, instance)? {
+        Some(id) => delete(tx, tenant, id),
+        None => Ok(false),
+    }
 }
 
 /// Deletes the webhooks of a tenant that goes.

@@ -4,7 +4,7 @@ use crate::rows::{corrupt, from_json, maybe_time, time};
 use rusqlite::types::Type;
 use rusqlite::{Result, Row};
 use warren_domain::webhook::{
-    Attempt, DeadLetter, DeliveryFailure, Disabled, Former, Replay, Secret, Secrets, Standing, Webhook,
+    Attempt, DeadLetter, DeliveryFailure, Disabled, Format, Former, Replay, Secret, Secrets, Standing, Webhook,
 };
 use warren_domain::{Event, EventId, EventType, InstanceId, MessageId, ReplayId, TenantId, WebhookId};
 use warren_ports::ledger::Lane;
@@ -23,7 +23,7 @@ pub(super) struct Home {
 macro_rules! webhook_columns {
     () => {
         "id, tenant_id, url, description, events, instances, headers, secret, former_secret, former_until, disabled,
-         created_at, updated_at, position, failing_since, delivered_at, paused_until, missed_at"
+         created_at, updated_at, position, failing_since, delivered_at, paused_until, missed_at, seed_instance_id"
     };
 }
 
@@ -38,8 +38,9 @@ pub(super) use {dead_letter_columns, webhook_columns};
 
 /// A webhook from `webhook_columns!`.
 pub(super) fn webhook(row: &Row<'_>) -> Result<Webhook> {
+    let format = Format::of(row.get::<_, Option<[u8; 16]>>(18)?.map(InstanceId::from_bytes));
     let former = match row.get::<_, Option<String>>(8)? {
-        Some(text) => Some(Former { secret: secret(&text, 8)?, until: time(row, 9)? }),
+        Some(text) => Some(Former { secret: secret(format, &text, 8)?, until: time(row, 9)? }),
         None => None,
     };
     let disabled = match row.get_ref(10)?.as_str_or_null()? {
@@ -54,7 +55,7 @@ pub(super) fn webhook(row: &Row<'_>) -> Result<Webhook> {
         events: from_json(row, 4)?,
         instances: from_json(row, 5)?,
         headers: from_json(row, 6)?,
-        secrets: Secrets { current: secret(row.get_ref(7)?.as_str()?, 7)?, former },
+        secrets: Secrets { current: secret(format, row.get_ref(7)?.as_str()?, 7)?, former },
         disabled,
         created_at: time(row, 11)?,
         updated_at: time(row, 12)?,
@@ -65,11 +66,15 @@ pub(super) fn webhook(row: &Row<'_>) -> Result<Webhook> {
             paused_until: maybe_time(row, 16)?,
             missed_at: maybe_time(row, 17)?,
         },
+        format,
     })
 }
 
-fn secret(text: &str, column: usize) -> Result<Secret> {
-    Secret::parse(text).map_err(|_| corrupt(column, Type::Text))
+fn secret(format: Format, text: &str, column: usize) -> Result<Secret> {
+    match format {
+        Format::Standard => Secret::parse(text).map_err(|_| corrupt(column, Type::Text)),
+        Format::Seed(_) => Ok(Secret::of_text(text)),
+    }
 }
 
 /// A failure's column that may be empty.

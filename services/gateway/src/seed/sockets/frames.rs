@@ -2,15 +2,14 @@
 
 use crate::seed::instances::status_of;
 use serde_json::{Map, Value, json};
-use warren_domain::{EventType, InstanceId, InstanceState, Recipient, Timestamp};
+use warren_domain::{
+    EventType, InstanceId, InstanceState, Timestamp,
+    seed::{MESSAGES, incoming_message},
+};
 
 /// What happens to instances.
 pub(super) const GLOBAL: [EventType; 4] =
     [EventType::PairingQr, EventType::PairingSucceeded, EventType::PairingFailed, EventType::InstanceStateChanged];
-
-/// Every message that came in, the account's own of other devices too.
-pub(super) const MESSAGES: [EventType; 4] =
-    [EventType::MessageReceived, EventType::MessageReaction, EventType::MessageEdited, EventType::MessageRevoked];
 
 /// Reasons with which an instance that was linked is not any more.
 const UNLINKED: [&str; 3] = ["removed", "account_locked", "requested"];
@@ -47,7 +46,9 @@ impl Told<'_> {
             }
             EventType::PairingFailed => vec![self.pairing_failed()],
             EventType::InstanceStateChanged => self.state_changed(),
-            kind if MESSAGES.contains(&kind) => vec![("incoming_message", self.message())],
+            kind if MESSAGES.contains(&kind) => {
+                vec![("incoming_message", incoming_message(self.instance, self.at, self.data))]
+            }
             _ => Vec::new(),
         }
     }
@@ -114,29 +115,6 @@ impl Told<'_> {
             "instance_id": self.instance, "error": message, "code": reason.to_ascii_uppercase(), "message": message,
         });
         ("INSTANCE_ERROR", self.with_number(data))
-    }
-
-    fn message(&self) -> Value {
-        let text = |pointer: &str| {
-            let mut parts = pointer.split('.');
-            let first = parts.next().and_then(|name| self.data.get(name));
-            parts.fold(first, |value, name| value?.get(name)).and_then(Value::as_str).unwrap_or_default()
-        };
-        let words = ["text.body", "image.caption", "video.caption"].map(text);
-        // By number where it is known, as programs of the seed read it.
-        let from = Some(text("from.pn")).filter(|number| !number.is_empty()).unwrap_or_else(|| text("from.jid"));
-        let sent_at = text("sent_at").parse().unwrap_or(self.at);
-        json!({
-            "event": "incoming_message",
-            "instance_id": self.instance,
-            "from": from,
-            "from_me": self.data.get("from_me").and_then(Value::as_bool).unwrap_or_default(),
-            "message": words.into_iter().find(|words| !words.is_empty()).unwrap_or_default(),
-            "timestamp": sent_at.as_seconds(),
-            "is_group": Recipient::is_group(text("chat")),
-            "message_id": text("whatsapp_id"),
-            "push_name": text("from.push_name"),
-        })
     }
 
     fn with_number(&self, mut data: Value) -> Value {
@@ -230,25 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_told_with_its_words() {
-        let message = |more: Value| {
-            let mut data = json!({
-                "message_id": "0", "whatsapp_id": "3EB0", "chat": "628222@s.whatsapp.net", "sent_at": "2026-09-21T14:13:19.500Z",
-                "from": {"jid": "77@lid", "pn": "628222@s.whatsapp.net", "lid": "77@lid", "push_name": "Budi"},
-            });
-            data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            told(EventType::MessageReceived, data).remove(0)
-        };
-        let expected = json!(["incoming_message", {
-            "event": "incoming_message", "instance_id": ID, "from": "628222@s.whatsapp.net", "from_me": false,
-            "message": "halo", "timestamp": 1_789_999_999, "is_group": false, "message_id": "3EB0", "push_name": "Budi",
-        }]);
-        assert_eq!(message(json!({"type": "text", "text": {"body": "halo"}})), expected);
-        let words = |more: Value| message(more).pointer("/1/message").unwrap().as_str().unwrap().to_owned();
-        assert_eq!(words(json!({"type": "image", "image": {"caption": "look"}})), "look");
-        assert_eq!(words(json!({"type": "video", "video": {"caption": "see"}})), "see");
-        assert_eq!(words(json!({"type": "document", "document": {"caption": "read"}})), "");
-        let group = message(json!({"chat": "1@g.us", "from_me": true, "type": "unsupported"}));
-        assert_eq!((group.pointer("/1/is_group"), group.pointer("/1/from_me")), (Some(&json!(true)), Some(&json!(true))));
+    fn every_message_is_told_the_accounts_own_too() {
+        for kind in MESSAGES {
+            let frames = told(kind, json!({"chat": "1@g.us", "whatsapp_id": "3EB0", "from_me": true}));
+            let frame = frames.first().unwrap();
+            assert_eq!(frame.pointer("/0"), Some(&json!("incoming_message")));
+            assert_eq!(frame.pointer("/1/from_me"), Some(&json!(true)));
+        }
     }
 }

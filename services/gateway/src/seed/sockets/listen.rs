@@ -1,9 +1,6 @@
 //! `GET /api/listen/{instance}`: an instance's messages, and what happens to it. Refused while it is offline.
 
-use super::{
-    frames::{GLOBAL, MESSAGES},
-    open,
-};
+use super::{frames::GLOBAL, open};
 use crate::{
     seed::{
         Surface,
@@ -15,6 +12,7 @@ use crate::{
 };
 use axum::extract::{Path, Request, State};
 use std::collections::HashSet;
+use warren_domain::seed::MESSAGES;
 
 /// Opens it.
 pub(in crate::seed) async fn handler(State(seed): State<Surface>, Path(id): Path<String>, request: Request) -> Answer {

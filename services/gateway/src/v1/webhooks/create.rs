@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use warren_domain::{
     EventType, InstanceId, MessageId, TenantId, Webhook, WebhookId,
-    webhook::{Disabled, Secret, Secrets, Standing},
+    webhook::{Disabled, Format, Secret, Secrets, Standing},
 };
 
 /// A webhook to be made.
@@ -117,6 +117,7 @@ async fn create(app: App, tenant: TenantId, id: MessageId, body: Body, url: Stri
         instances: check_instances(&app, tenant, body.instances).await?,
         headers: check_own_headers(body.headers)?,
         secrets: Secrets::new(secret),
+        format: Format::Standard,
         disabled: (body.enabled == Some(false)).then_some(Disabled::Paused),
         created_at: now,
         updated_at: now,

@@ -1,4 +1,7 @@
 //! Webhooks: addresses to which a tenant's events are posted, signed as Standard Webhooks says. A dispatcher delivers.
+//!
+//! Those that are set for an instance through the seed's surface are shown here too, and looked after like all others; what
+//! they post, of which instance, and their secret are set there.
 
 pub(crate) mod create;
 pub(crate) mod dead_letters;
@@ -23,7 +26,7 @@ use utoipa::ToSchema;
 use warren_domain::{
     ErrorKind, EventType, InstanceId, TenantId, Timestamp, Webhook, WebhookId,
     event::Cursor,
-    webhook::{Disabled, NoSecret, Secret, is_reserved_header},
+    webhook::{Disabled, Format, NoSecret, Secret, is_reserved_header},
 };
 use warren_egress::check_headers;
 
@@ -40,6 +43,7 @@ const HIDDEN: &str = "***";
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Webhook, examples(json!({
     "id": "0192f0c1a2b37d4e8f90a1b2c3d4e58b",
+    "format": "standard",
     "url": "https://hooks.example.com/warren",
     "description": "orders",
     "events": ["message.received", "message.status"],
@@ -58,6 +62,8 @@ const HIDDEN: &str = "***";
 })))]
 pub(crate) struct View {
     id: WebhookId,
+    /// How its posts are written and signed.
+    format: FormatView,
     url: String,
     description: Option<String>,
     /// Which types are posted; none is all. Ephemeral events never are.
@@ -86,11 +92,32 @@ pub(crate) struct View {
     updated_at: Timestamp,
 }
 
+/// How the posts of a webhook are written and signed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = WebhookFormat)]
+enum FormatView {
+    /// The events as they are in the log, signed as Standard Webhooks says.
+    Standard,
+    /// The messages that come in to one instance, as SUDEVWA writes and signs them: set by `webhook-setconfig` of its API.
+    Seed,
+}
+
+impl From<Format> for FormatView {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Standard => Self::Standard,
+            Format::Seed(_) => Self::Seed,
+        }
+    }
+}
+
 impl View {
     fn new(log: u64, webhook: Webhook) -> Self {
         let (position, standing) = (webhook.position, webhook.standing);
         Self {
             id: webhook.id,
+            format: webhook.format.into(),
             url: webhook.url,
             description: webhook.description,
             events: webhook.events,
@@ -120,8 +147,21 @@ async fn known(app: &App, tenant: TenantId, id: WebhookId) -> Result<Webhook> {
     app.ledger.webhook(tenant, id).await?.ok_or_else(Problem::not_found)
 }
 
+/// What is set through the seed's surface is not changed here: its posts would be no longer what is expected of them.
+fn check_standard(webhook: &Webhook) -> Result<()> {
+    match webhook.format {
+        Format::Standard => Ok(()),
+        Format::Seed(_) => Err(Problem::new(
+            ErrorKind::Conflict,
+            "seed_webhook",
+            "This webhook posts what comes in to one instance as SUDEVWA does; its events, its instance and its secret are set \
+             there, by `webhook-setconfig`.",
+        )),
+    }
+}
+
 /// Judges an address by its shape; it is judged by what it resolves to whenever something is posted.
-fn check_url(app: &App, url: &str) -> Result<String> {
+pub(crate) fn check_url(app: &App, url: &str) -> Result<String> {
     let checked = app
         .egress
         .check(url)
@@ -141,7 +181,8 @@ fn check_own_headers(headers: BTreeMap<String, String>) -> Result<Vec<(String, S
     let headers: Vec<(String, String)> = headers.into_iter().collect();
     let refused = |code, detail: String| Problem::invalid(code, detail).with("field", json!("headers"));
     if headers.iter().any(|(name, _)| is_reserved_header(name)) {
-        let detail = "Content-Type, Content-Encoding and webhook-* are set by the service: leave them out";
+        let detail =
+            "Content-Type, Content-Encoding, webhook-* and X-SUDEVWA-Signature are set by the service: leave them out";
         return Err(refused("header_not_allowed", detail.to_owned()));
     }
     check_headers(&headers).map_err(|error| refused(error.code(), error.to_string()))?;

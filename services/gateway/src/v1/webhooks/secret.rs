@@ -1,7 +1,7 @@
 //! `POST /v1/webhooks/{webhook}/secret` `{secret?}` -> 200 with the webhook and its new secret. For 24 h posts are signed with
 //! both, so that the receiver can change over.
 
-use super::{View, check_secret, create::Shown, create::shown_once, log};
+use super::{View, check_secret, check_standard, create::Shown, create::shown_once, known, log};
 use crate::{
     auth::Writer,
     idempotency::{Mutation, Repeat},
@@ -32,7 +32,7 @@ pub(crate) struct Body {
 /// Replace the secret of a webhook.
 ///
 /// For 24 h posts carry two signatures, one by the former secret; the one before that ends at once. The new one is shown in this
-/// answer and never again.
+/// answer and never again. The format `seed` has its secret from elsewhere: 409 `seed_webhook`.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/{webhook}/secret",
@@ -51,6 +51,7 @@ pub(crate) async fn handler(
     let secret = check_secret(request.body.secret.as_deref())?;
     let (gateway, tenant) = (app.clone(), caller.tenant);
     let work = move |_, _| async move {
+        check_standard(&known(&gateway, tenant, id).await?)?;
         let now = gateway.now();
         let rotated = gateway.ledger.rotate_secret(tenant, id, &secret, now.after(BOTH), now).await?;
         let webhook = rotated.ok_or_else(Problem::not_found)?;

@@ -81,6 +81,9 @@ pub(crate) async fn handler(
     let (gateway, tenant) = (app.clone(), caller.tenant);
     let work = move |body: Body, _| async move {
         let webhook = known(&gateway, tenant, id).await?;
+        if body.kind.is_some_and(|kind| !webhook.format.can_write(kind)) {
+            return Err(Problem::field("type", "This webhook posts messages that come in, and nothing else."));
+        }
         Answer::json(StatusCode::OK, &post(&gateway, &webhook, body.kind).await?)
     };
     request.once(&app, tenant, Repeat::Harmless, work).await
@@ -91,7 +94,7 @@ async fn post(app: &App, webhook: &Webhook, kind: Option<EventType>) -> Result<T
     let kind = kind.or(webhook.events.first().copied()).unwrap_or(EventType::MessageReceived);
     let event = sample(kind, now).ok_or_else(|| Problem::internal("a stored type has no sample"))?;
     let instance = InstanceId::from_bytes([0; 16]);
-    let text = EventView::unplaced(&event, instance).json().map_err(Problem::internal)?;
+    let text = webhook.sample_body(&event, instance);
     let headers = request_headers(webhook, Occasion::Test, &event.id.to_string(), now, text.as_bytes());
     let limits = Limits { bytes: ANSWER_BYTES, total: WITHIN };
     let begun = Instant::now();

@@ -1,7 +1,9 @@
 //! `PATCH /v1/webhooks/{webhook}` `{url?, events?, instances?, description?, headers?, enabled?, after?}` -> 200 with the
 //! webhook. Lists and headers are replaced as a whole, `null` removes the description.
 
-use super::{View, check_description, check_events, check_instances, check_own_headers, check_url, known, log};
+use super::{
+    View, check_description, check_events, check_instances, check_own_headers, check_standard, check_url, known, log,
+};
 use crate::{
     auth::Writer,
     idempotency::{Answer, Mutation, Repeat},
@@ -46,7 +48,7 @@ pub(crate) struct Body {
 
 /// Change a webhook. Its lists and headers are replaced as a whole.
 ///
-/// The change is in force within a few seconds.
+/// The change is in force within a few seconds. What the format `seed` posts cannot be changed: 409 `seed_webhook`.
 #[utoipa::path(
     patch,
     path = "/v1/webhooks/{webhook}",
@@ -73,6 +75,9 @@ pub(crate) async fn handler(
 
 async fn update(app: App, tenant: TenantId, id: WebhookId, body: Body, url: Option<String>) -> Result<Answer> {
     let before = known(&app, tenant, id).await?;
+    if body.events.is_some() || body.instances.is_some() {
+        check_standard(&before)?;
+    }
     let instances = match body.instances {
         Some(instances) => Some(check_instances(&app, tenant, instances).await?),
         None => None,
@@ -92,6 +97,7 @@ async fn update(app: App, tenant: TenantId, id: WebhookId, body: Body, url: Opti
         events: body.events.map(check_events).transpose()?,
         instances,
         headers: body.headers.map(check_own_headers).transpose()?,
+        secret: None,
         disabled,
         position,
     };

@@ -1,9 +1,11 @@
 //! Webhooks, as tenants make, change and list them.
 
 use super::{Subject, World, at, tenant};
-use crate::ledger::{AttemptFilter, Deliveries, DispatcherLedger, EdgeLedger, OwnerLedger, Tenants, WebhookPatch, Webhooks};
-use warren_domain::webhook::{Disabled, Former, Replay, Replayed, Secret, Secrets, Standing};
-use warren_domain::{ErrorKind, EventType, ReplayId, TenantId, Webhook, WebhookId};
+use crate::ledger::{
+    AttemptFilter, Deliveries, DispatcherLedger, EdgeLedger, Instances, OwnerLedger, Tenants, WebhookPatch, Webhooks,
+};
+use warren_domain::webhook::{Disabled, Format, Former, Replay, Replayed, Secret, Secrets, Standing};
+use warren_domain::{ErrorKind, EventType, InstanceId, ReplayId, TenantId, Webhook, WebhookId};
 
 /// More webhooks than any sentence needs.
 pub(crate) const MANY: u32 = 1_000;
@@ -19,6 +21,7 @@ pub(crate) fn webhook(tenant: TenantId) -> Webhook {
         instances: Vec::new(),
         headers: vec![("Authorization".to_owned(), "Bearer x".to_owned())],
         secrets: Secrets::new(Secret::generate()),
+        format: Format::Standard,
         disabled: None,
         created_at: at(1),
         updated_at: at(1),
@@ -82,6 +85,63 @@ pub async fn webhooks_are_made_once_and_few(subject: impl Subject) {
     let stranger = World::new(world.ledger).await;
     let taken = Webhook { tenant: stranger.tenant, ..second };
     assert_eq!(kind(world.ledger.create_webhook(&taken, MANY).await).0, ErrorKind::NotFound);
+}
+
+/// An instance's setting of the seed.
+fn setting(tenant: TenantId, instance: InstanceId) -> Webhook {
+    Webhook {
+        instances: vec![instance],
+        secrets: Secrets::new(Secret::of_text("any text")),
+        format: Format::Seed(instance),
+        ..webhook(tenant)
+    }
+}
+
+/// It is made, read back, and replaced in place; its secret can be kept; it takes nobody's room.
+pub async fn an_instance_has_one_setting_of_the_seed(subject: impl Subject) {
+    let world = World::new(subject.ledger()).await;
+    let (ledger, tenant, instance) = (world.ledger, world.tenant, world.instance);
+    let first = setting(tenant, instance);
+    assert!(ledger.set_seed_webhook(&first, true).await.unwrap() == first);
+    assert!(ledger.webhook(tenant, first.id).await.unwrap() == Some(first.clone()));
+    let paused = WebhookPatch { disabled: Some(Some(Disabled::Gone)), ..WebhookPatch::default() };
+    ledger.update_webhook(tenant, first.id, paused, at(2)).await.unwrap().unwrap();
+    let other = Webhook {
+        url: "https://other.example.com/".to_owned(),
+        secrets: Secrets::new(Secret::of_text("another")),
+        position: 90,
+        updated_at: at(3),
+        ..setting(tenant, instance)
+    };
+    let kept = Webhook { url: other.url.clone(), updated_at: at(3), ..first.clone() };
+    assert!(ledger.set_seed_webhook(&other, true).await.unwrap() == kept);
+    let replaced = Webhook { secrets: other.secrets.clone(), ..kept };
+    assert!(ledger.set_seed_webhook(&other, false).await.unwrap() == replaced);
+    assert!(ledger.webhooks(tenant, None, 10).await.unwrap() == [replaced]);
+    ledger.create_webhook(&webhook(tenant), 1).await.unwrap();
+
+    let stranger = World::new(ledger).await;
+    let foreign = setting(stranger.tenant, instance);
+    assert_eq!(ledger.set_seed_webhook(&foreign, false).await.unwrap_err().kind, ErrorKind::NotFound);
+    assert!(!ledger.delete_seed_webhook(stranger.tenant, instance).await.unwrap());
+    assert!(ledger.delete_seed_webhook(tenant, instance).await.unwrap());
+    assert!(!ledger.delete_seed_webhook(tenant, instance).await.unwrap());
+    assert!(ledger.webhook(tenant, first.id).await.unwrap().is_none());
+    // A new one, although rows of the one before may be left.
+    let again = setting(tenant, instance);
+    assert!(ledger.set_seed_webhook(&again, true).await.unwrap() == again);
+    let both = futures::join!(ledger.set_seed_webhook(&first, false), ledger.set_seed_webhook(&other, false));
+    assert_eq!((both.0.unwrap().id, both.1.unwrap().id), (again.id, again.id));
+}
+
+/// Nothing is posted of an instance that is gone, and none can be set for it.
+pub async fn a_setting_of_the_seed_goes_with_its_instance(subject: impl Subject) {
+    let world = World::new(subject.ledger()).await;
+    let made = setting(world.tenant, world.instance);
+    world.ledger.set_seed_webhook(&made, false).await.unwrap();
+    assert!(world.ledger.delete_instance(world.tenant, world.instance).await.unwrap());
+    assert!(world.ledger.webhook(world.tenant, made.id).await.unwrap().is_none());
+    assert_eq!(world.ledger.set_seed_webhook(&made, false).await.unwrap_err().kind, ErrorKind::NotFound);
 }
 
 /// Nothing of a webhook is visible to another tenant, or changed by one.
