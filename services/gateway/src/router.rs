@@ -98,6 +98,7 @@ fn chats() -> OpenApiRouter<App> {
 /// People, and what the account shows of itself.
 fn contacts() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(contacts::list::list))
         .routes(routes!(contacts::check::check))
         .routes(routes!(contacts::card::read))
         .routes(routes!(contacts::card::addresses))
@@ -241,6 +242,9 @@ mod tests {
             "/api/by-number/{phone}/media-file",
             "/api/by-number/{phone}/media-url",
             "/api/check/{instance}",
+            "/api/contacts/{instance}",
+            "/api/contacts/{instance}/export",
+            "/api/contacts/{instance}/{jid}",
             "/api/groups/by-number/{phone}",
             "/api/groups/{instance}",
             "/api/info-device/{instance}",

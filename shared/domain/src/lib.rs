@@ -2,6 +2,7 @@
 //!
 //! This crate is pure: it does no I/O and reads no clock. Times come in as [`Timestamp`] parameters.
 
+pub mod acquaintance;
 pub mod content;
 pub mod error;
 pub mod event;

@@ -13,6 +13,7 @@
 
 mod accept;
 mod commit;
+mod contacts;
 mod counters;
 mod edge;
 mod events;

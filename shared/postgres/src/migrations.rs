@@ -19,6 +19,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (6, "queue", include_str!("../../../migrations/postgres/0006_queue.sql")),
     (7, "webhooks", include_str!("../../../migrations/postgres/0007_webhooks.sql")),
     (8, "seed_webhooks", include_str!("../../../migrations/postgres/0008_seed_webhooks.sql")),
+    (9, "contacts", include_str!("../../../migrations/postgres/0009_contacts.sql")),
 ];
 
 /// Checks what was applied, and applies the rest if allowed; then the roles of services, if they are wanted.

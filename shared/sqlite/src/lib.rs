@@ -10,6 +10,7 @@
 mod accept;
 mod checkpoint;
 mod commit;
+mod contacts;
 mod counters;
 mod events;
 mod export;

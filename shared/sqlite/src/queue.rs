@@ -86,18 +86,18 @@ pub(crate) fn acquaintance(
     Ok(Acquaintance { strangers, opened: opened.collect::<Result<_>>()? })
 }
 
-/// Notes that the account wrote to a chat, or was written to from it. Who is known stays as he is.
+/// Notes that the account wrote to a chat. Who is known stays as he is.
 pub(crate) fn acquaint(
     conn: &Connection,
     (tenant, instance): (TenantId, InstanceId),
     chat: &str,
-    first_sent_at: Option<Timestamp>,
+    first_sent_at: Timestamp,
 ) -> Result<()> {
     if is_with_a_person(chat) {
         conn.prepare_cached(
             "INSERT OR IGNORE INTO known_chats (instance_id, chat, tenant_id, first_sent_at) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![instance.as_bytes(), chat, tenant.as_bytes(), rows::millis(first_sent_at)])?;
+        .execute(params![instance.as_bytes(), chat, tenant.as_bytes(), first_sent_at.as_millis()])?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 mod body;
 mod codes;
+mod contacts;
 mod cors;
 mod envelope;
 mod groups;
@@ -43,6 +44,7 @@ use send::{Audience, link, text, upload};
 use serde_json::json;
 use session::Sender;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use warren_domain::TenantId;
 use warren_ports::limiter::Rate;
 
@@ -53,9 +55,14 @@ struct Seed {
     login: Login,
     tokens: Tokens,
     rate: Rate,
+    /// Places for exports: each holds all contacts of an instance in memory.
+    exports: Semaphore,
     open_websocket: bool,
     cors_origins: Vec<String>,
 }
+
+/// How many exports are made at once by this gateway; others wait.
+const EXPORTS: usize = 2;
 
 /// The state of the routes.
 type Surface = Arc<Seed>;
@@ -92,10 +99,11 @@ pub(crate) fn router(app: &App) -> Option<Router> {
         login: Login::new(&settings.username, &settings.password),
         tokens,
         rate: Rate::per_second(settings.requests_per_second, settings.burst),
+        exports: Semaphore::new(EXPORTS),
         open_websocket: settings.open_websocket,
         cors_origins: settings.cors_origins.clone(),
     });
-    let guarded = accounts().merge(messages()).merge(listening()).route("/api/{*rest}", any(nothing));
+    let guarded = accounts().merge(messages()).merge(people()).merge(listening()).route("/api/{*rest}", any(nothing));
     let guarded = guarded.layer(from_fn_with_state(seed.clone(), jwt::required));
     let limited = public().merge(guarded).layer(from_fn_with_state(seed.clone(), rate::limit));
     Some(limited.layer(cors::layer(&seed.cors_origins)).with_state(seed))
@@ -141,6 +149,14 @@ fn messages() -> Router<Surface> {
         .route("/api/check/{instance}", post(numbers::check))
         .route("/api/groups/{instance}", groups_of(Instance))
         .route("/api/groups/by-number/{phone}", groups_of(Number))
+}
+
+/// Whom the account knows.
+fn people() -> Router<Surface> {
+    Router::new()
+        .route("/api/contacts/{instance}", get(contacts::list::list))
+        .route("/api/contacts/{instance}/export", get(contacts::export::export))
+        .route("/api/contacts/{instance}/{jid}", get(contacts::detail::show))
 }
 
 /// One instance's messages as they come.

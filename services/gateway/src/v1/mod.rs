@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 /// How long a list is when nobody says.
 const LIST_DEFAULT: u32 = 100;
 /// How long a list can be.
-const LIST_MOST: u32 = 1_000;
+pub(crate) const LIST_MOST: u32 = 1_000;
 
 /// A stretch of a list.
 #[derive(Debug, Serialize, ToSchema)]

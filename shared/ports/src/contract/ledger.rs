@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a contract suite reports by panicking")]
 
 pub mod commit;
+pub mod contacts;
 pub mod deliveries;
 pub mod events;
 pub mod idempotency;
@@ -311,6 +312,9 @@ macro_rules! ledger_contract {
         $crate::ledger_contract!(@suite idempotency, $make, [
             of_parallel_calls_one_is_fresh, an_answer_is_replayed, another_request_is_a_mismatch,
             an_abandoned_reservation_keeps_its_resource, a_released_key_is_free, keys_belong_to_a_tenant,
+        ]);
+        $crate::ledger_contract!(@suite contacts, $make, [
+            people_are_listed_once_by_their_latest_name, people_who_come_in_one_commit_are_all_there,
         ]);
         $crate::ledger_contract!(@suite numbers, $make, [
             an_answer_is_kept_for_its_tenant, a_later_answer_replaces_the_first, a_quota_holds_for_instance_and_tenant,

@@ -5,6 +5,7 @@
 //! wait, see [`Committer`]), `Internal` for corrupt data.
 
 mod commit;
+mod contacts;
 mod deliveries;
 mod events;
 mod idempotency;
@@ -19,6 +20,7 @@ mod tenants;
 mod webhooks;
 
 pub use commit::{Committer, Inbound, Op, Outcome, ReceiptTarget, Write};
+pub use contacts::{Contact, Contacts};
 pub use deliveries::{Assignment, Claim, Claimed, Claiming, Deliveries, FlowProgress, Held, Lane, Progress};
 pub use events::{EventFilter, Events, LogBounds, Page};
 pub use idempotency::{Idempotency, Reservation, Reserved, StoredResponse};
@@ -33,8 +35,14 @@ pub use tenants::{TenantPatch, Tenants};
 pub use webhooks::{AttemptFilter, WebhookPatch, Webhooks};
 
 /// What the edge (gateway) may do with the ledger. It cannot write events or session state.
-pub trait EdgeLedger: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers + Webhooks {}
-impl<T: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers + Webhooks> EdgeLedger for T {}
+pub trait EdgeLedger:
+    Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers + Contacts + Webhooks
+{
+}
+impl<T> EdgeLedger for T where
+    T: Tenants + Instances + Messages + MediaFiles + Events + Idempotency + Numbers + Contacts + Webhooks
+{
+}
 
 /// What a dispatcher may do with the ledger: read the log, and say what it delivered of it.
 pub trait DispatcherLedger: Events + Deliveries {}

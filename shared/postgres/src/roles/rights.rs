@@ -71,7 +71,7 @@ const TABLES: &[Table] = &[
     },
     Table { name: "queue", rows: TENANT, gateway: "SELECT, UPDATE (held), DELETE", worker: WRITE, dispatcher: NONE },
     Table { name: "message_members", rows: TENANT, gateway: READ, worker: WRITE, dispatcher: NONE },
-    Table { name: "known_chats", rows: TENANT, gateway: NONE, worker: WRITE, dispatcher: NONE },
+    Table { name: "known_chats", rows: TENANT, gateway: READ, worker: WRITE, dispatcher: NONE },
     Table { name: "events", rows: TENANT, gateway: "SELECT, INSERT", worker: "SELECT, INSERT, DELETE", dispatcher: READ },
     Table {
         name: "event_partitions",

@@ -13,10 +13,11 @@ use warren_domain::{
     TenantId, Timestamp, Webhook, WebhookId,
 };
 use warren_ports::ledger::{
-    Accepted, Acquaintance, Assignment, AttemptFilter, CheckQuota, Claim, Claimed, Claiming, Committer, Deliveries,
-    EventFilter, Events, Expired, Idempotency, InstanceFilter, InstancePatch, Instances, LogBounds, Maintenance, MediaFiles,
-    MessageFilter, Messages, NewMessage, Numbers, Outcome, Ownership, Page, Progress, Record, RecordKind, Released,
-    Reservation, Reserved, Retention, Sessions, StoredResponse, Taken, TenantPatch, Tenants, WebhookPatch, Webhooks, Write,
+    Accepted, Acquaintance, Assignment, AttemptFilter, CheckQuota, Claim, Claimed, Claiming, Committer, Contact, Contacts,
+    Deliveries, EventFilter, Events, Expired, Idempotency, InstanceFilter, InstancePatch, Instances, LogBounds, Maintenance,
+    MediaFiles, MessageFilter, Messages, NewMessage, Numbers, Outcome, Ownership, Page, Progress, Record, RecordKind,
+    Released, Reservation, Reserved, Retention, Sessions, StoredResponse, Taken, TenantPatch, Tenants, WebhookPatch,
+    Webhooks, Write,
 };
 use warren_postgres::{Postgres, Service};
 
@@ -130,6 +131,10 @@ impl Events for Services {
         self.gateway.event_position(tenant, id).await
     }
 }
+
+divided!(Contacts {
+    gateway: contacts(tenant: TenantId, instance: InstanceId, after: Option<&str>, limit: u32) -> Vec<Contact>;
+});
 
 divided!(Webhooks {
     gateway: create_webhook(webhook: &Webhook, limit: u32) -> ();

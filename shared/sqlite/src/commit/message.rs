@@ -4,11 +4,11 @@ use super::{changed, refused};
 use crate::counters::{self, Subject, Tracked};
 use crate::rows::{delivery_number, json, maybe_json, millis, object};
 use crate::transaction::Tx;
-use crate::{media, queue};
+use crate::{contacts, media, queue};
 use rusqlite::{OptionalExtension, Result, params};
 use warren_domain::event::{NewEvent, StatusChange};
 use warren_domain::media::Media;
-use warren_domain::{Direction, Epoch, FailureReason, Message, MessageId, MessageStatus, Timestamp};
+use warren_domain::{Direction, Epoch, FailureReason, MessageId, MessageStatus, Timestamp};
 use warren_ports::ledger::{Inbound, Outcome, ReceiptTarget};
 
 /// How many ids one receipt may name.
@@ -166,7 +166,7 @@ fn raise(tx: &Tx<'_>, subject: Subject, message: &Raisable, status: MessageStatu
     let Some(statement) = raise_statement(status) else { return Ok(()) };
     tx.conn.prepare_cached(statement)?.execute(params![message.tracked.order, status.rank(), at.as_millis()])?;
     if status == MessageStatus::Sent {
-        queue::acquaint(tx.conn, (subject.tenant, subject.instance), &message.tracked.chat, Some(at))?;
+        queue::acquaint(tx.conn, (subject.tenant, subject.instance), &message.tracked.chat, at)?;
     }
     let event = NewEvent::message_status(&StatusChange {
         message: message.tracked.id,
@@ -265,24 +265,10 @@ pub(super) fn receive(tx: &Tx<'_>, subject: Subject, inbound: &Inbound) -> Resul
     if rows == 0 {
         return Ok(Outcome::NoChange);
     }
-    acquaint(tx, subject, message)?;
+    contacts::meet(tx.conn, message)?;
     if let Some(file) = &inbound.media {
         media::insert(tx.conn, file)?;
     }
     counters::append(tx, subject, &inbound.event, 0, true)?;
     Ok(Outcome::Done)
-}
-
-/// Who writes to an account is known to it, under each of his addresses.
-fn acquaint(tx: &Tx<'_>, subject: Subject, message: &Message) -> Result<()> {
-    if message.chat.ends_with("@g.us") {
-        return Ok(());
-    }
-    let author = message.author.as_ref();
-    let others = [author.and_then(|person| person.pn.as_deref()), author.and_then(|person| person.lid.as_deref())];
-    let others = others.into_iter().flatten().filter(|address| *address != message.chat);
-    for address in std::iter::once(message.chat.as_str()).chain(others) {
-        queue::acquaint(tx.conn, (subject.tenant, subject.instance), address, None)?;
-    }
-    Ok(())
 }

@@ -26,21 +26,21 @@ use warren_ports::{
 pub(crate) struct View {
     /// The address that WhatsApp knows it by.
     #[schema(example = "628123456789@s.whatsapp.net")]
-    jid: String,
+    pub(crate) jid: String,
     /// Address by phone number.
-    pn: Option<String>,
+    pub(crate) pn: Option<String>,
     /// Hidden address.
     lid: Option<String>,
     /// The name it had in its latest message to this account.
-    push_name: Option<String>,
+    pub(crate) push_name: Option<String>,
     /// What it says about itself.
-    about: Option<String>,
+    pub(crate) about: Option<String>,
     /// Its picture's id, another one with each picture.
     picture_id: Option<String>,
     /// Whether it is a business.
-    is_business: bool,
+    pub(crate) is_business: bool,
     /// The name of the business that WhatsApp verified.
-    verified_name: Option<String>,
+    pub(crate) verified_name: Option<String>,
 }
 
 /// Both addresses of a contact.
@@ -73,15 +73,19 @@ pub(crate) async fn read(
     caller: Reader,
     Ids(id, contact): Ids<InstanceId, Contact>,
 ) -> Result<Json<View>> {
-    let tenant = caller.tenant;
-    app.instance(tenant, id).await?;
-    let jid = known_address(&app, tenant, id, contact).await?;
+    app.instance(caller.tenant, id).await?;
+    show(&app, caller.tenant, id, contact).await.map(Json)
+}
+
+/// What a contact of the tenant's instance shows of itself.
+pub(crate) async fn show(app: &App, tenant: TenantId, id: InstanceId, contact: Contact) -> Result<View> {
+    let jid = known_address(app, tenant, id, contact).await?;
     let ask = Ask::Contacts(ContactAsk::Card { contact: jid.clone() });
     let Answer::Card(card) = app.ask_whatsapp(tenant, id, ask).await? else {
         return Err(Problem::internal("a contact was answered by something else"));
     };
-    let push_name = push_name(&app, tenant, id, [card.names.pn.as_deref(), card.names.lid.as_deref()]).await?;
-    Ok(Json(View {
+    let push_name = push_name(app, tenant, id, [card.names.pn.as_deref(), card.names.lid.as_deref()]).await?;
+    Ok(View {
         jid,
         pn: card.names.pn,
         lid: card.names.lid,
@@ -90,7 +94,7 @@ pub(crate) async fn read(
         picture_id: card.picture_id,
         is_business: card.is_business,
         verified_name: card.verified_name,
-    }))
+    })
 }
 
 /// Show both addresses of a contact: the hidden one of a number, the number of a hidden one.

@@ -2,6 +2,7 @@
 
 pub(crate) mod card;
 pub(crate) mod check;
+pub(crate) mod list;
 pub(crate) mod numbers;
 pub(crate) mod picture;
 pub(crate) mod presence;

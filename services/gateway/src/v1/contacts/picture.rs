@@ -11,8 +11,11 @@ use crate::{
 use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
-use warren_domain::{ErrorKind, InstanceId};
-use warren_ports::bus::{Answer, Ask, ask::ContactAsk};
+use warren_domain::{ErrorKind, InstanceId, TenantId};
+use warren_ports::bus::{
+    Answer, Ask,
+    ask::{ContactAsk, Picture},
+};
 
 /// Where a contact's picture is.
 #[derive(Serialize, ToSchema)]
@@ -47,14 +50,26 @@ pub(crate) async fn read(
     query.finish()?;
     app.instance(caller.tenant, id).await?;
     let contact = known_address(&app, caller.tenant, id, contact).await?;
-    let ask = Ask::Contacts(ContactAsk::Picture { contact, preview });
-    match app.ask_whatsapp(caller.tenant, id, ask).await? {
-        Answer::Picture(Some(picture)) => Ok(Json(View { url: picture.url, id: picture.id })),
-        Answer::Picture(None) => Err(Problem::new(
-            ErrorKind::NotFound,
-            "no_picture",
-            "This contact has no picture, or does not show it to this account.",
-        )),
+    let picture = find(&app, caller.tenant, id, &contact, preview).await?.ok_or_else(no_picture)?;
+    Ok(Json(View { url: picture.url, id: picture.id }))
+}
+
+/// The picture that an address shows to the tenant's instance, if any.
+pub(crate) async fn find(
+    app: &App,
+    tenant: TenantId,
+    id: InstanceId,
+    contact: &str,
+    preview: bool,
+) -> Result<Option<Picture>> {
+    let ask = Ask::Contacts(ContactAsk::Picture { contact: contact.to_owned(), preview });
+    match app.ask_whatsapp(tenant, id, ask).await? {
+        Answer::Picture(picture) => Ok(picture),
         _ => Err(Problem::internal("a picture was answered by something else")),
     }
+}
+
+fn no_picture() -> Problem {
+    let detail = "This contact has no picture, or does not show it to this account.";
+    Problem::new(ErrorKind::NotFound, "no_picture", detail)
 }

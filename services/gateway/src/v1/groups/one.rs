@@ -14,7 +14,7 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use warren_domain::{InstanceId, group::Group};
+use warren_domain::{InstanceId, TenantId, group::Group};
 use warren_ports::bus::ask::{GroupAnswer, GroupAsk, GroupPatch};
 
 /// What to change of a group; what is left out stays. At least one of them.
@@ -48,8 +48,13 @@ pub(crate) async fn read(
     caller: Reader,
     Ids(instance, GroupAddress(group)): Ids<InstanceId, GroupAddress>,
 ) -> Result<Json<Group>> {
-    match ask(&app, caller.tenant, instance, GroupAsk::Get { group }).await? {
-        Some(GroupAnswer::Group(group)) => Ok(Json(*group)),
+    show(&app, caller.tenant, instance, group).await.map(Json)
+}
+
+/// A group that the tenant's instance is in.
+pub(crate) async fn show(app: &App, tenant: TenantId, instance: InstanceId, group: String) -> Result<Group> {
+    match ask(app, tenant, instance, GroupAsk::Get { group }).await? {
+        Some(GroupAnswer::Group(group)) => Ok(*group),
         _ => Err(unexpected()),
     }
 }
