@@ -113,8 +113,16 @@ impl Process {
     /// # Errors
     /// It does not run any more.
     pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It does not run any more.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let id = self.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).context("the process has ended")?;
-        kill_process(id, Signal::TERM).context("sending SIGTERM")
+        kill_process(id, signal).context("sending a signal")
     }
 
     /// Waits until it ends by itself.

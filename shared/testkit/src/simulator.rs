@@ -6,6 +6,7 @@ use crate::process::Process;
 use crate::tether;
 use anyhow::{Context, Result};
 use reqwest::{Client, Method};
+use rustix::process::Signal;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -136,6 +137,22 @@ impl Simulator {
         })
         .await?;
         Ok(Self { process, http: http()?, url, _folder: folder })
+    }
+
+    /// SIGSTOP: its connections stay open, and nothing is answered.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.process.signal(Signal::CONT)
     }
 
     /// `http://host:port`.

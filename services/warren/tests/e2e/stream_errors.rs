@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use warren_testkit::{Draft, Options, PATIENCE, Paired, Stage, eventually};
 
-async fn logins(stage: &Stage, phone: &str) -> u64 {
+pub(crate) async fn logins(stage: &Stage, phone: &str) -> u64 {
     let account = stage.simulator.account(phone).await.unwrap();
     account["devices"].as_array().unwrap().iter().map(|device| device["logins"].as_u64().unwrap()).sum()
 }

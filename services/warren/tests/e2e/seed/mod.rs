@@ -1,11 +1,14 @@
 //! The seed's own contract, row by row: what programs that were written for it send, and what they are answered.
 
 mod article;
+mod contacts;
 mod files;
 mod limits;
 mod sends;
 mod sessions;
 mod sockets;
+mod trouble;
+mod webhooks;
 
 use crate::binary;
 use reqwest::{Method, multipart};

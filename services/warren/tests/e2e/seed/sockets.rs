@@ -32,6 +32,8 @@ async fn row_4_what_happens_to_instances_is_told_to_whoever_has_a_token() {
     let cancelled = ws.wait_for("the cancellation", is("QR_CANCELLED", id)).await.unwrap();
     let expected = json!({"instance_id": id, "status": "cancelled", "message": "User cancelled QR generation"});
     assert_eq!(cancelled["data"], expected);
+    let ended = ws.wait_for("its end", is("QR_TIMEOUT", id)).await.unwrap();
+    assert_eq!(ended["data"], json!({"instance_id": id, "status": "cancelled", "reason": "context canceled"}));
 
     let phone = program.scan(id).await;
     let success = ws.wait_for("the scan", is("QR_SUCCESS", id)).await.unwrap();
@@ -68,6 +70,18 @@ async fn row_4_it_can_be_opened_on_purpose() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_4_a_code_that_nobody_scans_runs_out() {
+    let program = Program::with(|options| options.env("WARREN_WORKER__PAIRING_DEADLINE_S", "2")).await;
+    let ws = program.socket("/ws").await;
+    let made = done(&program.post("/api/login", json!({"kelompok": "x"})).await, "Instance created, QR code required");
+    let id = made["instanceId"].as_str().unwrap();
+    done(&program.get(&format!("/api/qr/{id}")).await, "QR generation started");
+    let ended = ws.wait_for("its end", is("QR_TIMEOUT", id)).await.unwrap();
+    assert_eq!(ended["data"], json!({"instance_id": id, "status": "timeout"}));
+    super::refused(&program.delete(&format!("/api/qr-cancel/{id}")).await, 404, "NO_QR_SESSION");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn row_29_an_instances_messages_are_told_and_nobody_elses() {
     let program = Program::begin().await;
     let made = done(&program.post("/api/login", json!({"kelompok": "x"})).await, "Instance created, QR code required");
@@ -97,6 +111,13 @@ async fn row_29_an_instances_messages_are_told_and_nobody_elses() {
     assert_eq!((&data["message"], &data["from_me"], &data["is_group"]), (&json!("halo"), &json!(false), &json!(false)));
     assert!(data["from"].as_str().unwrap().starts_with(&person.phone), "{data}");
     assert!(data["timestamp"].as_i64().unwrap() > 1_700_000_000);
+
+    // A group's messages too, by who wrote them.
+    let group = program.group(&a, &person.phone).await;
+    program.stage.simulator.write(&person.phone, &group, "semua", 1).await.unwrap();
+    let in_the_group = of_a.wait_for("the group's message", |frame| frame["data"]["is_group"] == true).await.unwrap();
+    assert_eq!(in_the_group["data"]["message"], "semua");
+    assert!(in_the_group["data"]["from"].as_str().unwrap().starts_with(&person.phone), "{in_the_group}");
 
     // What happens to the instance is told to its listeners, what happens to another is not.
     program.stage.simulator.happen(&b.phone, "drop", json!({})).await.unwrap();
