@@ -103,6 +103,7 @@ impl Link {
             .await
             .map_err(|error| Error::internal(error.to_string()))?;
         let client = bot.client();
+        store.follow_device(&client.persistence_manager());
         let inbox = Inbox::new(shared.clone(), store.clone(), received);
         let files = Files::new(shared, client.clone(), store.clone(), tasks.clone(), web);
         if let Some(files_received) = files_received {

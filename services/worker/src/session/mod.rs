@@ -79,6 +79,7 @@ pub(crate) struct SessionStore {
     loaded_device: Mutex<Option<Vec<u8>>>,
     /// What a new session starts from.
     new_device: device::NewDevice,
+    live_device: device::LiveDevice,
     /// Decrypted messages of this client that are not committed yet: read back without the ledger.
     pending_inbound: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
     tokens: tokens::Tokens,
@@ -123,6 +124,7 @@ impl SessionStore {
             poison,
             loaded_device: Mutex::new(parts.device),
             new_device: device::NewDevice { trust: parts.trust },
+            live_device: device::LiveDevice::default(),
             pending_inbound: Mutex::default(),
             tokens: tokens::Tokens::default(),
             own_messages: Mutex::default(),

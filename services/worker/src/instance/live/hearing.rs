@@ -115,7 +115,7 @@ impl Live<'_> {
 
     /// The phone scanned the code. The keys are stored before anybody is told; then the server restarts the stream.
     pub(super) async fn scanned(&mut self, pn: Jid, lid: Jid, push_name: Option<String>) -> Round {
-        if self.link.client.persistence_manager().flush().await.is_err() {
+        if self.link.store.store_device().await.is_err() {
             return Some(LiveEnd::Ended(Ending::PairingFailed));
         }
         match self.actor.paired(&pn, &lid, push_name).await {
