@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     target: Target,
     #[command(flatten)]
     members: Members,
-    /// How many sockets.
+    /// How many sockets are measured; for a while as many again are open.
     #[arg(long, default_value_t = 1_000)]
     sockets: usize,
     /// How many texts come in, one after the other.
@@ -65,10 +65,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let texts_cpu = process::cpu_seconds(pid)? - cpu;
     drop(alone);
 
+    // As many before them take what the process had freed and kept, which would be taken for nothing.
+    let first = listen(&arguments, arguments.sockets).await?;
+    tokio::time::sleep(SETTLE).await;
     let before = process::private_kib(pid)?;
     let all = listen(&arguments, arguments.sockets).await?;
     tokio::time::sleep(SETTLE).await;
-    let idle = process::private_kib(pid)?.saturating_sub(before) as f64 / arguments.sockets as f64;
+    let idle = (process::private_kib(pid)? as f64 - before as f64) / arguments.sockets as f64;
+    drop(first);
     let cpu = process::cpu_seconds(pid)?;
     rounds(&simulator, &pair, &all.heard, arguments.sockets as u64, arguments.texts).await?;
     let cpu = process::cpu_seconds(pid)? - cpu - texts_cpu;

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 const START: Duration = Duration::from_secs(60);
 const ONLINE: Duration = Duration::from_secs(300);
+/// More than are measured at once.
+const WEBSOCKETS: &str = "20000";
 
 /// A standalone Warren.
 pub(crate) struct Standalone {
@@ -145,6 +147,7 @@ fn launch(bin: &Path, simulator: &str, folder: &Path, fresh: bool) -> Result<(Pr
         .env("WARREN_LISTEN", "127.0.0.1:0")
         .env("WARREN_ADMIN_LISTEN", "127.0.0.1:0")
         .envs(super::ADMISSION.iter().copied())
+        .env("WARREN_GATEWAY__WEBSOCKETS_PER_TENANT", WEBSOCKETS)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
