@@ -21,6 +21,8 @@ use crate::world::World;
 
 /// The user name with which a client whose device record was only seeded logs in: it is not paired.
 const UNPAIRED_USER: u64 = 1;
+/// Bytes of the name a client may register under.
+const NAME_LIMIT: usize = 256;
 /// How long a replaced connection may take to close before the new login goes on without it.
 const REPLACE_LIMIT: Duration = Duration::from_secs(3);
 /// Login failure reason: the device is not linked.
@@ -62,7 +64,8 @@ async fn serve(world: &Arc<World>, socket: WebSocketStream<Socket>, reached: Opt
     };
     let unpaired = payload.device.unwrap_or(0) == 0 && matches!(payload.username, None | Some(UNPAIRED_USER));
     if unpaired {
-        return pairing::serve(world, wire, peer.client_static).await;
+        let name = payload.push_name.filter(|name| !name.is_empty() && name.len() <= NAME_LIMIT);
+        return pairing::serve(world, wire, peer.client_static, name).await;
     }
     log_in(world, wire, &payload, &peer, reached).await
 }
@@ -108,7 +111,7 @@ async fn log_in(
             if let Some(left) = known.left.take() {
                 world.gaps.note(account.phone, device, left.elapsed());
             }
-            known.queue.drop_ephemeral();
+            known.queue.drop_ephemeral(world.options.chat_state_ttl);
         }
     }
     world.counters.logins.one();

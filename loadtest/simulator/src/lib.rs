@@ -9,6 +9,8 @@ mod account;
 mod address;
 mod admin;
 mod adv;
+mod app_state;
+mod blocklist;
 mod bundle;
 mod connection;
 mod counters;
@@ -22,10 +24,12 @@ mod link;
 mod listener;
 mod media;
 mod message;
+mod newsletters;
 mod noise;
 mod pairing;
 mod pairing_code;
 mod presence;
+mod privacy;
 mod profile;
 mod queue;
 mod receipt;
@@ -33,6 +37,8 @@ mod session;
 mod snapshot;
 mod socket;
 mod stanza;
+mod tokens;
+mod traits;
 mod trouble;
 mod trust;
 mod wire;
@@ -80,6 +86,8 @@ pub struct Options {
     pub dedupe_repeated_ids: bool,
     /// Report accounts as migrated to LID addressing when they are paired. Clients then address chats by LID.
     pub lid_migrated: bool,
+    /// Typing waits this long for companions that are away. Zero by default: it is for who is there.
+    pub chat_state_ttl: Duration,
     /// Messages and receipts kept for one absent device; the oldest goes when one more arrives.
     pub queue_limit: usize,
     /// Entries of ground truth kept for one account (emitted, and accepted); the oldest goes first.
@@ -120,6 +128,7 @@ impl Default for Options {
             write_timeout: Duration::from_secs(20),
             dedupe_repeated_ids: false,
             lid_migrated: false,
+            chat_state_ttl: Duration::ZERO,
             queue_limit: 10_000,
             ledger_limit: 20_000,
             inbox_limit: 10_000,
@@ -153,13 +162,14 @@ impl Simulator {
     pub async fn start(listener: TcpListener, options: Options) -> anyhow::Result<Self> {
         let local_addr = listener.local_addr().context("listener without a local address")?;
         let loaded = options.clone();
-        let (keys, accounts, groups, media) = tokio::task::spawn_blocking(move || {
+        let (keys, accounts, groups, newsletters, media) = tokio::task::spawn_blocking(move || {
             let keys = trust::Keys::load_or_create(loaded.data_dir.as_deref(), &loaded.tls_names)?;
             let accounts = snapshot::load(loaded.state_dir(), &loaded)?;
             let groups = groups::store::load(loaded.state_dir())?;
+            let newsletters = newsletters::load(loaded.state_dir())?;
             let host = media::Host::new(loaded.media_host, local_addr);
             let media = media::Store::open(loaded.data_dir.as_deref(), loaded.media_limit, host)?;
-            anyhow::Ok((keys, accounts, groups, media))
+            anyhow::Ok((keys, accounts, groups, newsletters, media))
         })
         .await
         .context("loading the simulator's state")??;
@@ -173,6 +183,9 @@ impl Simulator {
         }
         for group in groups {
             world.groups.insert(group);
+        }
+        for newsletter in newsletters {
+            world.newsletters.insert(newsletter);
         }
         for run in runs {
             tasks.spawn(run.serve(Arc::clone(&world)));

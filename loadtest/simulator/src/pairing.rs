@@ -78,6 +78,14 @@ pub(crate) enum Error {
     WrongCode,
 }
 
+/// An unpaired connection that shows a QR code.
+#[derive(Clone)]
+pub(crate) struct Showing {
+    pub(crate) link: Link,
+    /// The name it registered under.
+    pub(crate) name: Option<String>,
+}
+
 /// A phone's scan on its way to the unpaired connection.
 pub(crate) struct Scan {
     pub(crate) code: QrCode,
@@ -94,11 +102,16 @@ struct Offer {
 }
 
 /// Serves an unpaired client until it is linked, goes away, or its time is over.
-pub(crate) async fn serve(world: &Arc<World>, mut wire: Wire, noise_key: [u8; 32]) -> Result<(), wire::Error> {
+pub(crate) async fn serve(
+    world: &Arc<World>,
+    mut wire: Wire,
+    noise_key: [u8; 32],
+    name: Option<String>,
+) -> Result<(), wire::Error> {
     let (link, mut end) = link::pair(world.next_connection());
     let references: Vec<String> = (0..world.options.pairing_refs.max(1)).map(|_| reference()).collect();
     for reference in &references {
-        world.pairings().insert(reference.clone(), link.clone());
+        world.pairings().insert(reference.clone(), Showing { link: link.clone(), name: name.clone() });
     }
     let mut talk = Talk { world, wire: &mut wire, link: &link, noise_key, offer: None, code: Conversation::default() };
     let outcome = tokio::select! {

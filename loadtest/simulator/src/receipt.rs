@@ -215,8 +215,10 @@ fn forward_retry(world: &World, account: &Account, device: u16, subject: &Subjec
     let id = stanza::attr(node, "id")?;
     let addressing = Addressing::of(&subject.jid)?;
     let group = match subject.group {
+        // A phone's post is not encrypted again: it goes to the next ones.
+        Some(groups::STATUS) if subject.jid.device == PHONE => return None,
+        Some(groups::STATUS) | None => None,
         Some(group) => Some(world.groups.get(group)?),
-        None => None,
     };
     if subject.jid.device == PHONE {
         world.counters.retry_receipts.one();

@@ -12,8 +12,9 @@ use crate::directory::Directory;
 use crate::gaps::Gaps;
 use crate::groups::Groups;
 use crate::handset::Pool;
-use crate::link::Link;
 use crate::media::Store;
+use crate::newsletters::Newsletters;
+use crate::pairing::Showing;
 use crate::pairing_code::Waiting;
 use crate::trouble::Trouble;
 use crate::trust::Keys;
@@ -24,12 +25,13 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) directory: Directory,
     pub(crate) groups: Groups,
+    pub(crate) newsletters: Newsletters,
     pub(crate) counters: Counters,
     pub(crate) gaps: Gaps,
     pub(crate) handsets: Pool,
     pub(crate) media: Store,
     pub(crate) stop: CancellationToken,
-    pairings: Mutex<HashMap<String, Link>>,
+    pairings: Mutex<HashMap<String, Showing>>,
     codes: Mutex<HashMap<u64, Waiting>>,
     trouble: Mutex<Trouble>,
     next_connection: AtomicU64,
@@ -42,6 +44,7 @@ impl World {
             keys,
             directory: Directory::default(),
             groups: Groups::default(),
+            newsletters: Newsletters::default(),
             counters: Counters::default(),
             gaps: Gaps::default(),
             handsets,
@@ -54,8 +57,8 @@ impl World {
         }
     }
 
-    /// QR references in use and the unpaired connection behind each.
-    pub(crate) fn pairings(&self) -> MutexGuard<'_, HashMap<String, Link>> {
+    /// QR references in use and who shows each.
+    pub(crate) fn pairings(&self) -> MutexGuard<'_, HashMap<String, Showing>> {
         self.pairings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -11,7 +11,7 @@ use waproto::whatsapp::Message;
 use waproto::whatsapp::message::SenderKeyDistributionMessage;
 
 use super::content::Form;
-use super::{Encryption, Sent};
+use super::{Encryption, Sent, history};
 use crate::account::Account;
 use crate::address::{Address, PHONE};
 use crate::bundle;
@@ -29,6 +29,7 @@ pub(super) fn send(world: &World, account: &Arc<Account>, group: &Arc<Group>, id
     let (needing, key) = {
         let mut handset = account.handset();
         handset.remember(Sent { id: id.to_owned(), to: group.id, padded: padded.clone(), form: form.clone() });
+        handset.own_messages.note(history::Chat::Group(group.id), id, message);
         let needing = handset.sender_keys.needing(own, group.id, &relay::addresses(&devices));
         (needing, handset.sender_key(own, group.id))
     };

@@ -4,9 +4,11 @@
 //! All its work runs in a small pool of workers, off the connections' tasks. One account always meets the same worker,
 //! so its jobs keep their order; the pool bounds how many jobs wait.
 
+mod app_state;
 pub(crate) mod content;
 pub(crate) mod draft;
 mod group;
+mod history;
 mod inbox;
 mod keys;
 mod outbound;
@@ -23,6 +25,7 @@ use wacore_libsignal::protocol::KeyPair;
 
 use crate::address::Address;
 
+pub(crate) use history::OwnMessages;
 pub(crate) use inbox::{Inbox, Item};
 pub(crate) use keys::{PhoneKeys, StoredKeys};
 pub(crate) use pool::{Job, Pool, Task, worker_count};
@@ -61,6 +64,7 @@ pub(crate) struct Handset {
     pub(crate) app_state_key: AppStateKey,
     pub(crate) inbox: Inbox,
     sent: VecDeque<Sent>,
+    pub(crate) own_messages: OwnMessages,
     /// Retries asked for, by sender and message.
     retries: HashMap<(Address, String), u8>,
     /// What arrived while the phone was offline.
@@ -96,6 +100,7 @@ impl Handset {
             app_state_key,
             inbox,
             sent: VecDeque::new(),
+            own_messages: OwnMessages::default(),
             retries: HashMap::new(),
             waiting: VecDeque::new(),
             owed_key: BTreeSet::new(),

@@ -7,7 +7,7 @@ use wacore_libsignal::protocol::SignalProtocolError;
 use waproto::whatsapp::Message;
 
 use super::content::Content;
-use super::{Handset, Job, Task};
+use super::{Handset, Job, Task, history};
 use crate::account::Account;
 use crate::address::{Address, Addressing, PHONE};
 use crate::groups;
@@ -84,7 +84,8 @@ pub(crate) struct Incoming {
 
 /// What decrypting came to.
 enum Outcome {
-    Opened(Box<Message>),
+    /// The message, and, of one that another device of the account sent, its chat.
+    Opened(Box<Message>, Option<String>),
     Duplicate,
     Failed,
 }
@@ -105,10 +106,13 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
     let mut handset = account.handset();
     let outcome = open(&mut handset, &incoming);
     let confirmed = match outcome {
-        Outcome::Opened(message) => {
+        Outcome::Opened(message, chat) => {
             world.counters.handset_decrypted.one();
             if own {
                 handset.own_copies += 1;
+                if let Some(chat) = chat_of_copy(world, &incoming, chat.as_deref()) {
+                    handset.own_messages.note(chat, &incoming.id, &message);
+                }
                 drop(handset);
                 answer_own(world, account, &incoming, &message);
                 return;
@@ -185,7 +189,7 @@ fn open(handset: &mut Handset, incoming: &Incoming) -> Outcome {
     for ciphertext in &incoming.ciphertexts {
         outcome = open_one(handset, incoming, ciphertext);
         match &outcome {
-            Outcome::Opened(message) => take_sender_key(handset, incoming, message),
+            Outcome::Opened(message, _) => take_sender_key(handset, incoming, message),
             Outcome::Duplicate => {}
             Outcome::Failed => return outcome,
         }
@@ -211,11 +215,23 @@ fn open_one(handset: &mut Handset, incoming: &Incoming, ciphertext: &Ciphertext)
     };
     match opened {
         Ok(padded) => match decode_plaintext(&padded, 2) {
-            Ok(message) => Outcome::Opened(Box::new(unwrap_device_sent(message))),
+            Ok(message) => {
+                let chat = message.device_sent_message.as_option().and_then(|sent| sent.destination_jid.clone());
+                Outcome::Opened(Box::new(unwrap_device_sent(message)), chat)
+            }
             Err(_) => Outcome::Failed,
         },
         Err(SignalProtocolError::DuplicatedMessage(..)) => Outcome::Duplicate,
         Err(_) => Outcome::Failed,
+    }
+}
+
+/// The chat of a message that another device of the account sent; what devices tell each other is in none.
+fn chat_of_copy(world: &World, incoming: &Incoming, destination: Option<&str>) -> Option<history::Chat> {
+    match incoming.group {
+        Some(groups::STATUS) => None,
+        Some(group) => Some(history::Chat::Group(group)),
+        None => history::Chat::parse(world, destination?),
     }
 }
 
@@ -227,6 +243,10 @@ fn answer_own(world: &World, account: &Arc<Account>, incoming: &Incoming, messag
         let requested = request.key_ids.iter().filter_map(|id| id.key_id.clone()).collect();
         Task::ShareKey { device, requested }
     } else if let Some(request) = protocol.peer_data_operation_request_message.as_option() {
+        if let Some(asked) = request.history_sync_on_demand_request.as_option() {
+            history::answer(world, account, device, &incoming.id, asked);
+            return;
+        }
         let wanted = request.placeholder_message_resend_request.iter();
         let wanted = wanted.filter_map(|wanted| wanted.message_key.as_option().cloned()).collect();
         Task::ShareMessages { device, request: incoming.id.clone(), wanted }

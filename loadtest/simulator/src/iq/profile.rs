@@ -1,14 +1,12 @@
-//! Pictures, the text people say about themselves, business profiles (nobody here has one), and what an account is told
-//! about a limit on it.
+//! Pictures, the text people say about themselves, and business profiles.
 
-use serde_json::json;
-use wacore::iq::mex_operations::fetch_reachout_timelock;
 use wacore_binary::NodeRef;
 use wacore_binary::builder::NodeBuilder;
 
 use super::{Answer, Request};
+use crate::privacy::{self, Matter};
 use crate::profile::{self, ABOUT_LIMIT, PICTURE_LIMIT};
-use crate::stanza;
+use crate::{stanza, tokens};
 
 pub(super) fn picture(request: &Request<'_>) -> Answer {
     let target = stanza::attr_jid(request.node, "target");
@@ -20,11 +18,16 @@ pub(super) fn picture(request: &Request<'_>) -> Answer {
         None => Some(std::sync::Arc::clone(request.account)),
         Some(jid) => request.world.directory.locate(&jid),
     };
+    let asked = request.child("picture");
+    if let (Some(shown), Some(asked)) = (&shown, asked)
+        && !(tokens::admit(shown, request.account, asked) && privacy::allows(shown, request.account, Matter::Picture))
+    {
+        return request.error(401, "not-authorized");
+    }
     let picture = shown.and_then(|account| account.state().profile.picture.clone());
     let Some(picture) = picture else {
         return request.error(404, "item-not-found");
     };
-    let asked = request.child("picture");
     // A client that has this picture already gets no address.
     if asked.is_some_and(|asked| stanza::attr_is(asked, "id", &picture.id)) {
         return request.result(stanza::leaf("picture"));
@@ -67,24 +70,4 @@ pub(super) fn business(request: &Request<'_>) -> Answer {
         return request.unknown();
     }
     request.result(stanza::leaf("business_profile"))
-}
-
-/// `w:mex`: of the many queries, the one about the account's reach-out limit.
-pub(super) fn query(request: &Request<'_>) -> Answer {
-    let asked = request.child("query").and_then(|query| stanza::attr(query, "query_id"));
-    if asked.as_deref() != Some(fetch_reachout_timelock::DOC_ID) {
-        return request.unknown();
-    }
-    let limit = request.account.state().trouble.reachout();
-    let limit = limit.or_else(|| request.world.trouble().reachout());
-    let limit = match limit {
-        Some(limit) => json!({
-            "is_active": true,
-            "time_enforcement_ends": (limit.until_ms / 1_000).to_string(),
-            "enforcement_type": "DEFAULT",
-        }),
-        None => json!({"is_active": false}),
-    };
-    let body = json!({"data": {"xwa2_fetch_account_reachout_timelock": limit}});
-    request.result(stanza::bytes("result", body.to_string()))
 }
