@@ -16,6 +16,7 @@ mod connection;
 mod counters;
 mod directory;
 mod gaps;
+mod gate;
 mod groups;
 mod handset;
 mod iq;
@@ -31,11 +32,17 @@ mod pairing_code;
 mod presence;
 mod privacy;
 mod profile;
+#[cfg(test)]
+mod properties;
 mod queue;
 mod receipt;
+mod refusal;
+mod replay;
 mod session;
+mod shape;
 mod snapshot;
 mod socket;
+mod splitter;
 mod stanza;
 mod tokens;
 mod traits;
@@ -75,7 +82,7 @@ pub struct Options {
     pub pairing_refs: usize,
     /// After this long an unpaired connection is closed and its references are void.
     pub pairing_lifetime: Duration,
-    /// How long a peer may take from the accepted socket to the finished Noise handshake.
+    /// How long a peer may take for each step until it is known: TLS, the head of its request, the Noise handshake.
     pub handshake_timeout: Duration,
     /// A logged-in client that sends nothing for this long is disconnected (clients ping every 15-30 s).
     pub idle_timeout: Duration,
@@ -99,10 +106,13 @@ pub struct Options {
     pub media_host: Option<String>,
     /// Bytes of media kept in all; the oldest files go first. One file has at most 128 MiB.
     pub media_limit: u64,
-    /// Largest single frame or WebSocket message taken from a client, in bytes.
+    /// Largest single frame or WebSocket message taken from a client, in bytes, compressed or not.
     pub max_frame_bytes: usize,
     /// Connections open at a time, of clients and of the admin API together; further ones are closed at once.
     pub max_connections: usize,
+    /// Those among them that have not said yet who they are: no request, no finished Noise handshake. When one more comes,
+    /// the one that has been silent longest is closed.
+    pub max_newcomers: usize,
     /// A replaced connection's frames are still accepted and relayed for this long after its replacement logged in.
     /// Zero by default: the old connection is closed before the new login succeeds.
     pub replaced_linger: Duration,
@@ -136,6 +146,7 @@ impl Default for Options {
             media_limit: 4 * 1024 * 1024 * 1024,
             max_frame_bytes: 4 * 1024 * 1024,
             max_connections: 50_000,
+            max_newcomers: 20_000,
             replaced_linger: Duration::ZERO,
         }
     }

@@ -16,6 +16,8 @@ use crate::media::Store;
 use crate::newsletters::Newsletters;
 use crate::pairing::Showing;
 use crate::pairing_code::Waiting;
+use crate::refusal::{Refusal, Refusals};
+use crate::replay::Replays;
 use crate::trouble::Trouble;
 use crate::trust::Keys;
 
@@ -28,6 +30,7 @@ pub(crate) struct World {
     pub(crate) newsletters: Newsletters,
     pub(crate) counters: Counters,
     pub(crate) gaps: Gaps,
+    pub(crate) replays: Replays,
     pub(crate) handsets: Pool,
     pub(crate) media: Store,
     pub(crate) stop: CancellationToken,
@@ -35,6 +38,7 @@ pub(crate) struct World {
     codes: Mutex<HashMap<u64, Waiting>>,
     trouble: Mutex<Trouble>,
     next_connection: AtomicU64,
+    refusals: Refusals,
 }
 
 impl World {
@@ -47,6 +51,8 @@ impl World {
             newsletters: Newsletters::default(),
             counters: Counters::default(),
             gaps: Gaps::default(),
+            replays: Replays::default(),
+            refusals: Refusals::default(),
             handsets,
             media,
             stop,
@@ -70,6 +76,11 @@ impl World {
     /// Faults that apply to every account.
     pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A peer broke the protocol or a limit, and loses its connection.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refusals.note(&self.counters, refusal);
     }
 
     pub(crate) fn next_connection(&self) -> u64 {
