@@ -12,6 +12,7 @@ use wacore_libsignal::protocol::KeyPair;
 
 use crate::address::{Addressing, PHONE};
 use crate::app_state::Collection;
+use crate::habits::Habits;
 use crate::blocklist::Blocked;
 use crate::handset::Handset;
 use crate::ledger::Ledger;
@@ -69,23 +70,6 @@ pub(crate) struct State {
     pub(crate) next_failure: Option<u16>,
     pub(crate) ledger: Ledger,
     pub(crate) collections: BTreeMap<String, Collection>,
-}
-
-/// How a phone behaves.
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Habits {
-    /// Reads what arrives, and says so.
-    pub(crate) auto_read: bool,
-    /// Confirms delivery.
-    pub(crate) auto_receipt: bool,
-    /// An offline phone takes nothing until it is online again.
-    pub(crate) online: bool,
-}
-
-impl Default for Habits {
-    fn default() -> Self {
-        Self { auto_read: false, auto_receipt: true, online: true }
-    }
 }
 
 /// One linked companion.

@@ -18,8 +18,10 @@ mod directory;
 mod gaps;
 mod gate;
 mod groups;
+mod habits;
 mod handset;
 mod iq;
+mod later;
 mod ledger;
 mod link;
 mod listener;
@@ -27,6 +29,7 @@ mod media;
 mod message;
 mod newsletters;
 mod noise;
+mod page;
 mod pairing;
 mod pairing_code;
 mod presence;
@@ -192,6 +195,9 @@ impl Simulator {
         for account in accounts {
             world.directory.insert(account);
         }
+        for account in world.directory.all() {
+            handset::resume_absence(&world, &account);
+        }
         for group in groups {
             world.groups.insert(group);
         }
@@ -204,6 +210,7 @@ impl Simulator {
         if world.options.state_dir().is_some() {
             tasks.spawn(snapshot::keep(Arc::clone(&world)));
         }
+        tasks.spawn(later::serve(Arc::clone(&world)));
         tasks.spawn(listener::serve(listener, Arc::clone(&world), tasks.clone()));
         tracing::info!(%local_addr, "simulator.serving");
         Ok(Self { inner: Arc::new(Running { world, local_addr, stop, tasks }) })

@@ -1,4 +1,4 @@
-//! The one port: TLS or not is told from the first byte, WebSocket or admin request from the path.
+//! The one port: TLS or not is told from the first byte; WebSocket, admin request, media or page from the path.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,7 @@ use crate::gate::{Gate, Place};
 use crate::refusal::Refusal;
 use crate::socket::Socket;
 use crate::world::World;
-use crate::{admin, connection, media};
+use crate::{admin, connection, media, page};
 
 const WEB_SOCKET_PATH: &str = "/ws/chat";
 /// The first byte of a TLS ClientHello's record.
@@ -40,7 +40,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the server stops.
 pub(crate) async fn serve(listener: TcpListener, world: Arc<World>, tasks: TaskTracker) {
-    let router = admin::router(Arc::clone(&world)).merge(media::http::router(Arc::clone(&world)));
+    let router = admin::router(Arc::clone(&world)).merge(media::http::router(Arc::clone(&world))).merge(page::router());
     let tls = TlsAcceptor::from(Arc::clone(&world.keys.tls));
     let gate = Gate::new(world.options.max_connections, world.options.max_newcomers);
     loop {

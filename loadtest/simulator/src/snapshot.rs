@@ -18,16 +18,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
-use crate::account::{Account, Device, Habits, PublishedKeys, State};
+use crate::account::{Account, Device, PublishedKeys, State};
 use crate::app_state::Collection;
 use crate::blocklist::Blocked;
+use crate::{groups, newsletters};
+use crate::habits::Habits;
 use crate::handset::{AppStateKey, Handset, Inbox, Item, Sessions, StoredKeys, StoredSenderKeys};
 use crate::privacy::Privacy;
 use crate::profile::{Chats, Profile};
 use crate::queue::{Class, Queue};
 use crate::traits::Traits;
 use crate::world::World;
-use crate::{groups, newsletters};
 
 const FOLDER: &str = "accounts";
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use crate::directory::Directory;
 use crate::gaps::Gaps;
 use crate::groups::Groups;
 use crate::handset::Pool;
+use crate::later::Later;
 use crate::media::Store;
 use crate::newsletters::Newsletters;
 use crate::pairing::Showing;
@@ -32,6 +33,7 @@ pub(crate) struct World {
     pub(crate) gaps: Gaps,
     pub(crate) replays: Replays,
     pub(crate) handsets: Pool,
+    pub(crate) later: Later,
     pub(crate) media: Store,
     pub(crate) stop: CancellationToken,
     pairings: Mutex<HashMap<String, Showing>>,
@@ -54,6 +56,7 @@ impl World {
             replays: Replays::default(),
             refusals: Refusals::default(),
             handsets,
+            later: Later::default(),
             media,
             stop,
             pairings: Mutex::new(HashMap::new()),

@@ -20,7 +20,7 @@ use crate::address::PHONE;
 use crate::bundle;
 use crate::groups::Group;
 use crate::handset::draft::{self, Attached, Draft};
-use crate::handset::{Job, Task};
+use crate::handset::{Job, Task, message_id};
 use crate::world::World;
 
 /// Messages sent by one request.
@@ -168,10 +168,4 @@ async fn await_keys(to: &Account) {
     };
     // Devices without keys after that are left out and counted.
     let _ = tokio::time::timeout(KEYS_LIMIT, published).await;
-}
-
-/// `3EB0` and random hex digits, as WhatsApp's clients make them.
-fn message_id() -> String {
-    let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-    format!("3EB0{}", random.get(..18).unwrap_or(&random))
 }

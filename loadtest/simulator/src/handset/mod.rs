@@ -14,6 +14,7 @@ mod keys;
 mod outbound;
 mod pool;
 mod receive;
+mod rules;
 mod sender_keys;
 mod signal;
 
@@ -30,6 +31,7 @@ pub(crate) use inbox::{Inbox, Item};
 pub(crate) use keys::{PhoneKeys, StoredKeys};
 pub(crate) use pool::{Job, Pool, Task, worker_count};
 pub(crate) use receive::{Ciphertext, Encryption, Incoming};
+pub(crate) use rules::resume_absence;
 pub(crate) use sender_keys::{SenderKeys, StoredSenderKeys};
 pub(crate) use signal::Sessions;
 
@@ -54,6 +56,12 @@ pub(crate) struct Sent {
     pub(crate) padded: Vec<u8>,
     /// What the stanza says about it.
     pub(crate) form: content::Form,
+}
+
+/// `3EB0` and random hex digits, as WhatsApp's clients make them.
+pub(crate) fn message_id() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+    format!("3EB0{}", random.get(..18).unwrap_or(&random))
 }
 
 /// The state of one phone.

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waproto::whatsapp::{Message, MessageKey};
 
 use super::receive::{self, Incoming};
+use super::rules::{self, Act};
 use super::{content, group, outbound};
 use crate::account::Account;
 use crate::address::{Address, Addressing};
@@ -44,6 +45,10 @@ pub(crate) enum Task {
     ShareMessages { device: u16, request: String, wanted: Vec<MessageKey> },
     /// The phone is online again: take what waited.
     Wake,
+    /// Do something that was put off.
+    Act(Act),
+    /// The phone is online again by itself, if it is still to be.
+    ComeBack,
 }
 
 /// A job with its place among the waiting ones.
@@ -152,6 +157,8 @@ fn perform(world: &World, Job { account, task }: Job) {
             outbound::share_messages(world, &account, device, &request, &wanted)
         }
         Task::Wake => receive::wake(world, &account),
+        Task::Act(act) => rules::perform(world, &account, act),
+        Task::ComeBack => rules::back(world, &account),
     }
     account.touch();
 }

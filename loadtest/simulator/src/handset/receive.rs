@@ -6,8 +6,8 @@ use wacore_binary::{Node, NodeContent};
 use wacore_libsignal::protocol::SignalProtocolError;
 use waproto::whatsapp::Message;
 
-use super::content::Content;
-use super::{Handset, Job, Task, history};
+use super::content::{Content, Kind};
+use super::{Handset, Job, Task, history, rules};
 use crate::account::Account;
 use crate::address::{Address, Addressing, PHONE};
 use crate::groups;
@@ -105,6 +105,7 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
     let own = incoming.from.phone == account.phone;
     let mut handset = account.handset();
     let outcome = open(&mut handset, &incoming);
+    let mut text = None;
     let confirmed = match outcome {
         Outcome::Opened(message, chat) => {
             world.counters.handset_decrypted.one();
@@ -120,6 +121,7 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
             let limit = world.options.inbox_limit;
             let content = Content::read(world, &message);
             let fetch = content.awaits_media();
+            text = content.text.clone().filter(|_| content.kind == Kind::Text);
             handset.inbox.surface(incoming.from, incoming.addressing, &incoming.id, content, limit);
             if let (Some(group), Some(item)) = (incoming.group, handset.inbox.find(incoming.from.phone, &incoming.id)) {
                 item.group = Some(groups::jid(group).to_string());
@@ -146,14 +148,7 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
     if !confirmed {
         return;
     }
-    let ids = std::slice::from_ref(&incoming.id);
-    let chat = Chat { with: incoming.from.phone, addressing: incoming.addressing, group: incoming.group };
-    if habits.auto_receipt {
-        confirm(world, account, &chat, ids, None);
-    }
-    if habits.auto_read {
-        confirm(world, account, &chat, ids, Some("read"));
-    }
+    rules::react(world, account, &incoming, text);
 }
 
 /// Takes what waited for the phone to come online.
@@ -257,13 +252,20 @@ fn answer_own(world: &World, account: &Arc<Account>, incoming: &Incoming, messag
 }
 
 /// Where a message came from.
-struct Chat {
-    with: u64,
-    addressing: Addressing,
-    group: Option<u64>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chat {
+    pub(super) with: u64,
+    pub(super) addressing: Addressing,
+    pub(super) group: Option<u64>,
 }
 
-fn confirm(world: &World, account: &Account, chat: &Chat, ids: &[String], kind: Option<&str>) {
+impl Chat {
+    pub(super) fn of(incoming: &Incoming) -> Self {
+        Self { with: incoming.from.phone, addressing: incoming.addressing, group: incoming.group }
+    }
+}
+
+pub(super) fn confirm(world: &World, account: &Account, chat: &Chat, ids: &[String], kind: Option<&str>) {
     let Some(sender) = world.directory.by_phone(chat.with) else { return };
     let from = Origin::new(account, PHONE, chat.addressing, chat.group);
     receipt::relay(world, &sender, &Receipt { from, from_phone: account.phone, ids, kind });

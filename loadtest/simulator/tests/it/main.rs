@@ -12,6 +12,7 @@ mod media;
 mod pairing_code;
 mod peer;
 mod restrictions;
+mod rules;
 mod sandbox;
 mod support;
 mod wire;
