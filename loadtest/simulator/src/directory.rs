@@ -148,3 +148,21 @@ fn unused(taken: &HashMap<u64, Arc<Account>>, draw: impl Fn() -> u64) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_that_register_under_one_name_belong_to_one_phone() {
+        let directory = Directory::default();
+        let first = directory.registered("Budi", false).unwrap();
+        let again = directory.registered("Budi", false).unwrap();
+        let other = directory.registered("restricted:Siti", false).unwrap();
+        assert_eq!(first.phone, again.phone);
+        assert_ne!(first.phone, other.phone);
+        assert!(!first.state().habits.auto_receipt, "a phone in a drawer");
+        assert!(other.state().traits.restricted);
+    }
+}

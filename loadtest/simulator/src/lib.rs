@@ -12,6 +12,8 @@ mod adv;
 mod app_state;
 mod blocklist;
 mod bundle;
+mod business;
+mod calls;
 mod connection;
 mod counters;
 mod directory;

@@ -10,6 +10,7 @@ use wacore_binary::{Jid, Node};
 
 use crate::account::{Account, Device, Outgoing};
 use crate::address::{Addressing, PHONE};
+use crate::business::Business;
 use crate::media::Error;
 use crate::privacy::{self, Matter};
 use crate::queue::Class;
@@ -33,6 +34,8 @@ pub(crate) struct Profile {
     /// When the text was set, in Unix seconds; 0 is never.
     pub(crate) about_set: u64,
     pub(crate) picture: Option<Picture>,
+    /// Of a business account.
+    pub(crate) business: Option<Business>,
 }
 
 /// A profile picture. The small one is the same as the large one here.
@@ -112,7 +115,8 @@ pub(crate) fn set_about(world: &World, account: &Arc<Account>, text: &str) {
     announce(world, account, "status", told, Matter::About, |_| stanza::bytes("set", text.as_bytes()));
 }
 
-fn acquaintances(world: &World, account: &Account) -> Vec<Arc<Account>> {
+/// Whom an account has exchanged messages with.
+pub(crate) fn acquaintances(world: &World, account: &Account) -> Vec<Arc<Account>> {
     let chats = account.state().chats.all();
     chats.into_iter().filter_map(|phone| world.directory.by_phone(phone)).collect()
 }

@@ -15,6 +15,8 @@ pub(crate) enum Class {
     Receipt,
     /// Kept until the device's ack.
     Notification,
+    /// Kept until the device's ack.
+    Call,
     /// Presence and typing: gone once written, never kept for later.
     Ephemeral,
 }
@@ -49,11 +51,12 @@ pub(crate) struct Backlog {
     pub(crate) messages: usize,
     pub(crate) receipts: usize,
     pub(crate) notifications: usize,
+    pub(crate) calls: usize,
 }
 
 impl Backlog {
     pub(crate) fn total(self) -> usize {
-        self.messages + self.receipts + self.notifications
+        self.messages + self.receipts + self.notifications + self.calls
     }
 }
 
@@ -160,6 +163,7 @@ impl Queue {
                 Class::Message => backlog.messages += 1,
                 Class::Receipt => backlog.receipts += 1,
                 Class::Notification => backlog.notifications += 1,
+                Class::Call => backlog.calls += 1,
                 Class::Ephemeral => {}
             }
         }

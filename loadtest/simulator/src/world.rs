@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::Options;
+use crate::calls::Calls;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::gaps::Gaps;
@@ -38,6 +39,7 @@ pub(crate) struct World {
     pub(crate) stop: CancellationToken,
     pairings: Mutex<HashMap<String, Showing>>,
     codes: Mutex<HashMap<u64, Waiting>>,
+    calls: Mutex<Calls>,
     trouble: Mutex<Trouble>,
     next_connection: AtomicU64,
     refusals: Refusals,
@@ -61,6 +63,7 @@ impl World {
             stop,
             pairings: Mutex::new(HashMap::new()),
             codes: Mutex::default(),
+            calls: Mutex::default(),
             trouble: Mutex::new(Trouble::default()),
             next_connection: AtomicU64::new(1),
         }
@@ -74,6 +77,11 @@ impl World {
     /// Companions that show a code, by the number of the phone it is for.
     pub(crate) fn codes(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every call.
+    pub(crate) fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Faults that apply to every account.

@@ -134,7 +134,8 @@ pub(super) async fn change(State(world): State<Arc<World>>, Path(phone): Path<St
     }
     let account = find(&world, &phone)?;
     if let Some(name) = wanted.name {
-        account.state().name = name;
+        account.state().name.clone_from(&name);
+        world.handsets.submit(Job { account: Arc::clone(&account), task: Task::Rename { name } }).await;
     }
     if behave(&world, &account, &wanted.habits) {
         world.handsets.submit(Job { account: Arc::clone(&account), task: Task::Wake }).await;

@@ -130,6 +130,12 @@ pub(crate) fn post(world: &World, node: &NodeRef<'_>, letter: &Letter<'_>) -> Ve
     hand_round(world, &circle, letter, audience.into_iter())
 }
 
+/// Hands a phone's post to these accounts.
+pub(crate) fn post_to(world: &World, audience: &[Arc<Account>], letter: &Letter<'_>) -> Vec<Job> {
+    let circle = Circle { number: STATUS, addressing: Addressing::Lid, told: false };
+    hand_round(world, &circle, letter, audience.iter().map(|account| account.phone))
+}
+
 /// Who reads a message together, and how they are named in it.
 #[derive(Clone, Copy)]
 struct Circle {
@@ -246,10 +252,15 @@ impl Envelope<'_> {
 
 /// The devices of a group's members but one's own, with their accounts.
 pub(crate) fn recipients(world: &World, group: &Group, but: Address) -> Vec<(Arc<Account>, u16)> {
-    let accounts = group.members().into_iter().filter_map(|phone| world.directory.by_phone(phone));
-    let devices = accounts.flat_map(|account| {
+    let accounts: Vec<_> = group.members().into_iter().filter_map(|phone| world.directory.by_phone(phone)).collect();
+    devices_of(&accounts, but)
+}
+
+/// The devices of these accounts but one.
+pub(crate) fn devices_of(accounts: &[Arc<Account>], but: Address) -> Vec<(Arc<Account>, u16)> {
+    let devices = accounts.iter().flat_map(|account| {
         let ids = account.device_ids();
-        ids.into_iter().map(move |device| (Arc::clone(&account), device))
+        ids.into_iter().map(move |device| (Arc::clone(account), device))
     });
     devices.filter(|(account, device)| (Address { phone: account.phone, device: *device }) != but).collect()
 }

@@ -32,8 +32,15 @@ pub(super) fn begin(world: &World, account: &Account) {
     }
 }
 
-/// The account is called this now.
-pub(super) fn write_name(world: &World, account: &Account, name: &str) {
+/// The account is called something else now; its companions learn of it, if there were ever any.
+pub(super) fn rename(world: &World, account: &Account, name: &str) {
+    let begun = account.state().collections.get("critical_block").is_some_and(|block| block.version() > 0);
+    if begun {
+        write_name(world, account, name);
+    }
+}
+
+fn write_name(world: &World, account: &Account, name: &str) {
     let setting = PushNameSetting { name: Some(name.to_owned()) };
     let value = SyncActionValue { push_name_setting: MessageField::some(setting), ..Default::default() };
     write(world, account, &schemas::SETTING_PUSH_NAME, value);

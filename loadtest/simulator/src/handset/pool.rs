@@ -8,7 +8,7 @@ use waproto::whatsapp::{Message, MessageKey};
 
 use super::receive::{self, Incoming};
 use super::rules::{self, Act};
-use super::{content, group, outbound};
+use super::{app_state, content, group, outbound};
 use crate::account::Account;
 use crate::address::{Address, Addressing};
 use crate::groups::Group;
@@ -37,6 +37,10 @@ pub(crate) enum Task {
     Fetch { from: u64, id: String },
     /// Write a message to a group.
     SendToGroup { group: Arc<Group>, id: String, message: Box<Message> },
+    /// Post to `status@broadcast`.
+    Post { id: String, message: Box<Message> },
+    /// Write a new name into the app state.
+    Rename { name: String },
     /// Say that messages were read.
     Read { ids: Vec<String> },
     /// Send the app state key to a companion that just published its keys.
@@ -149,6 +153,8 @@ fn perform(world: &World, Job { account, task }: Job) {
             None => outbound::resend(world, &account, to, addressing, &id),
         },
         Task::SendToGroup { group, id, message } => group::send(world, &account, &group, &id, &message),
+        Task::Post { id, message } => group::post(world, &account, &id, &message),
+        Task::Rename { name } => app_state::rename(world, &account, &name),
         Task::Send { to, id, message } => outbound::send(world, &account, &to, &id, &message),
         Task::Fetch { from, id } => content::fetch(world, &account, from, &id),
         Task::Read { ids } => receive::mark_read(world, &account, &ids),

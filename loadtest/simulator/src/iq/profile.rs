@@ -6,7 +6,10 @@ use wacore_binary::builder::NodeBuilder;
 use super::{Answer, Request};
 use crate::privacy::{self, Matter};
 use crate::profile::{self, ABOUT_LIMIT, PICTURE_LIMIT};
-use crate::{stanza, tokens};
+use crate::{business, stanza, tokens};
+
+/// Business profiles in one request.
+const PROFILES_LIMIT: usize = 100;
 
 pub(super) fn picture(request: &Request<'_>) -> Answer {
     let target = stanza::attr_jid(request.node, "target");
@@ -64,10 +67,14 @@ pub(super) fn status(request: &Request<'_>) -> Answer {
     request.done()
 }
 
-/// An account without a business profile: the answer holds none.
+/// The profiles of the businesses among those asked for; of the others the answer holds none.
 pub(super) fn business(request: &Request<'_>) -> Answer {
-    if request.set || request.child("business_profile").is_none() {
+    let Some(asked) = request.child("business_profile").filter(|_| !request.set) else {
         return request.unknown();
-    }
-    request.result(stanza::leaf("business_profile"))
+    };
+    let profiles = asked.get_children_by_tag("profile").take(PROFILES_LIMIT).filter_map(|profile| {
+        let jid = stanza::attr_jid(profile, "jid")?;
+        business::profile(&*request.world.directory.locate(&jid)?, &jid)
+    });
+    request.result(NodeBuilder::new("business_profile").children(profiles).build())
 }

@@ -10,6 +10,7 @@ use super::{Answer, Request};
 use crate::account::{Account, Outgoing, State};
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::adv;
+use crate::business;
 use crate::privacy::{self, Matter};
 use crate::queue::Class;
 use crate::stanza;
@@ -88,6 +89,7 @@ fn protocol_node(request: &Request<'_>, protocol: &str, account: Option<&Account
         }
         "lid" => Some(NodeBuilder::new("lid").attr("val", account?.jid(PHONE, Addressing::Lid)).build()),
         "devices" => devices_node(account?),
+        "business" => account.and_then(business::verified_name),
         "status" => Some(match visible(Matter::About) {
             Some(owner) => about_node(owner),
             // Clients read this code as hidden.
