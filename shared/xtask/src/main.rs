@@ -1,6 +1,6 @@
 //! What developers and CI run: `cargo xtask test`, `cargo xtask cluster`, `cargo xtask faults`, `cargo xtask bench`,
-//! `cargo xtask openapi`, `cargo xtask fuzz-api`, `cargo xtask conformance`, `cargo xtask postgres`, `cargo xtask arrows`,
-//! `cargo xtask features`. One module a command.
+//! `cargo xtask openapi`, `cargo xtask fuzz-api`, `cargo xtask conformance`, `cargo xtask page`, `cargo xtask postgres`,
+//! `cargo xtask arrows`, `cargo xtask features`. One module a command.
 
 mod arrows;
 mod bench;
@@ -10,7 +10,9 @@ mod faults;
 mod features;
 mod fuzz;
 mod ledger;
+mod npm;
 mod openapi;
+mod page;
 mod shell;
 mod system;
 mod test;
@@ -41,6 +43,8 @@ enum Command {
     FuzzApi,
     /// Let a client that nobody here wrote (Baileys) converse with Warren at the simulator.
     Conformance(conformance::Options),
+    /// Use the simulator's page in a real browser.
+    Page(page::Options),
     /// Run a command beside a Postgres for its tests.
     Postgres(ledger::Options),
     /// Check that crates depend only on the crates they may know.
@@ -58,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Command::Openapi(options) => openapi::run(&options),
         Command::FuzzApi => fuzz::run(),
         Command::Conformance(options) => conformance::run(&options),
+        Command::Page(options) => page::run(&options),
         Command::Postgres(options) => ledger::run(&options),
         Command::Arrows => arrows::run(),
         Command::Features => features::run(),
