@@ -12,8 +12,8 @@ use wacore_libsignal::protocol::KeyPair;
 
 use crate::address::{Addressing, PHONE};
 use crate::app_state::Collection;
-use crate::habits::Habits;
 use crate::blocklist::Blocked;
+use crate::habits::Habits;
 use crate::handset::Handset;
 use crate::ledger::Ledger;
 use crate::link::Link;

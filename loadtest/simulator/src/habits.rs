@@ -32,15 +32,7 @@ pub(crate) struct Habits {
 
 impl Default for Habits {
     fn default() -> Self {
-        Self {
-            auto_read: false,
-            auto_receipt: true,
-            online: true,
-            echo: false,
-            slow_ms: 0,
-            typing_ms: 0,
-            back_at_ms: None,
-        }
+        Self { auto_read: false, auto_receipt: true, online: true, echo: false, slow_ms: 0, typing_ms: 0, back_at_ms: None }
     }
 }
 

@@ -21,7 +21,6 @@ use crate::Options;
 use crate::account::{Account, Device, PublishedKeys, State};
 use crate::app_state::Collection;
 use crate::blocklist::Blocked;
-use crate::{groups, newsletters};
 use crate::habits::Habits;
 use crate::handset::{AppStateKey, Handset, Inbox, Item, Sessions, StoredKeys, StoredSenderKeys};
 use crate::privacy::Privacy;
@@ -29,6 +28,7 @@ use crate::profile::{Chats, Profile};
 use crate::queue::{Class, Queue};
 use crate::traits::Traits;
 use crate::world::World;
+use crate::{groups, newsletters};
 
 const FOLDER: &str = "accounts";
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -80,10 +80,11 @@ mod tests {
     #[test]
     fn lock_files_name_the_public_registry_and_what_is_installed_is_checked() {
         for folder in ["loadtest/conformance", "loadtest/simulator/tests/page"] {
-            let lock = std::fs::read_to_string(crate::shell::root().join(folder).join("package-lock.json")).unwrap_or_default();
-            let elsewhere = lock
-                .lines()
-                .filter(|line| line.contains(r#""resolved""#) && !line.contains(r#""resolved": "https://registry.npmjs.org/"#));
+            let lock =
+                std::fs::read_to_string(crate::shell::root().join(folder).join("package-lock.json")).unwrap_or_default();
+            let elsewhere = lock.lines().filter(|line| {
+                line.contains(r#""resolved""#) && !line.contains(r#""resolved": "https://registry.npmjs.org/"#)
+            });
             assert_eq!(elsewhere.collect::<Vec<_>>(), Vec::<&str>::new(), "{folder}");
             assert!(lock.contains(r#""integrity": "sha512-"#), "{folder}");
         }

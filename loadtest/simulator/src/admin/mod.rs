@@ -53,7 +53,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/admin/calls", get(calls::list))
         .route("/admin/people/{phone}/call", post(calls::dial))
         .route("/admin/people/{phone}/hang-up", post(calls::hang_up))
-        .route("/admin/accounts", get(accounts::list))
+        .route("/admin/accounts", get(accounts::list).post(accounts::link))
         .route("/admin/gaps", get(accounts::gaps))
         .route("/admin/accounts/{phone}/ground-truth", get(accounts::ground_truth))
         .route("/admin/accounts/{phone}/drop", post(trouble::drop_connections))
