@@ -24,6 +24,9 @@ use crate::world::World;
 
 /// Prepended to the code by clients whose QR a phone's camera app may open.
 const DEEP_LINK: &str = "https://wa.me/settings/linked_devices#";
+/// From the client's signature to 515. A client is still noting that it is paired when it has signed; one that is told to
+/// start again meanwhile may do so twice (`pair.rs` of the client library), and the real server is not that quick.
+const RESTART_AFTER: Duration = Duration::from_millis(100);
 /// How long a client has to close its socket after 515.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -292,6 +295,7 @@ async fn conclude(
     scan.account.touch();
     crate::iq::usync::announce_devices(world, &scan.account, device);
     world.counters.pairings.one();
+    tokio::time::sleep(RESTART_AFTER).await;
     let restart = NodeBuilder::new("stream:error").attr("code", "515").build();
     let sent = wire.send(&restart).await;
     let _ = scan.answer.send(Ok(device));

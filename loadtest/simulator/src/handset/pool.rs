@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wacore_binary::Node;
 use waproto::whatsapp::{Message, MessageKey};
 
 use super::receive::{self, Incoming};
@@ -12,6 +13,7 @@ use super::{app_state, content, group, outbound};
 use crate::account::Account;
 use crate::address::{Address, Addressing};
 use crate::groups::Group;
+use crate::receipt;
 use crate::world::World;
 
 /// Jobs that wait in all queues together. A connection that brings one more waits, which holds back its client.
@@ -31,6 +33,8 @@ pub(crate) enum Task {
     Receipt { read: bool, count: u64 },
     /// Encrypt a message again for a device that could not decrypt it.
     Resend { to: Address, addressing: Addressing, group: Option<Arc<Group>>, id: String },
+    /// Hand on another phone's retry receipt for what one of this account's devices wrote.
+    PassRetry { device: u16, from: u64, id: String, node: Box<Node> },
     /// Write a message to another account.
     Send { to: Arc<Account>, id: String, message: Box<Message> },
     /// Fetch, decrypt and hash the media of a message in the inbox.
@@ -153,6 +157,7 @@ fn perform(world: &World, Job { account, task }: Job) {
             None => outbound::resend(world, &account, to, addressing, &id),
         },
         Task::SendToGroup { group, id, message } => group::send(world, &account, &group, &id, &message),
+        Task::PassRetry { device, from, id, node } => receipt::relay_retry(world, &account, device, from, &id, &node),
         Task::Post { id, message } => group::post(world, &account, &id, &message),
         Task::Rename { name } => app_state::rename(world, &account, &name),
         Task::Send { to, id, message } => outbound::send(world, &account, &to, &id, &message),

@@ -15,11 +15,16 @@ use crate::receipt::{self, Origin, Receipt};
 use crate::stanza;
 use crate::world::World;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Messages an offline phone holds; the oldest goes first.
 const WAITING_LIMIT: usize = 10_000;
 /// Retry receipts carry keys from the second one on, as WhatsApp's do.
 const KEYS_FROM_RETRY: u8 = wacore::protocol::retry::MIN_RETRY_COUNT_FOR_KEYS;
+
+/// Every further retry receipt for a message waits so long: clients drop one that comes while they are at work on the one
+/// before (`retry.rs` of the client library), which the way through the real network makes unlikely.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// How a ciphertext was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -302,8 +307,15 @@ fn ask_again(world: &World, account: &Account, handset: &mut Handset, incoming: 
         .attr("t", stanza::unix_seconds())
         .children(children)
         .build();
-    if let Some(sender) = world.directory.by_phone(incoming.from.phone) {
-        receipt::relay_retry(world, &sender, incoming.from.device, account.phone, &incoming.id, &node);
+    let Some(sender) = world.directory.by_phone(incoming.from.phone) else { return };
+    let device = incoming.from.device;
+    if count < KEYS_FROM_RETRY {
+        receipt::relay_retry(world, &sender, device, account.phone, &incoming.id, &node);
+        return;
+    }
+    let task = Task::PassRetry { device, from: account.phone, id: incoming.id.clone(), node: Box::new(node) };
+    if let Err(job) = world.later.put(ASK_AGAIN_AFTER, Job { account: sender, task }) {
+        world.handsets.follow_up(job);
     }
 }
 
