@@ -1,6 +1,6 @@
 //! What strangers send, made up: whatever it is, the decoders answer, hold no more than came, and read back what is valid.
 //!
-//! One part an entry point: frames, nodes, the handshake, the text of a QR code, the bodies of the admin API.
+//! One part an entry point: frames, nodes, stanzas, the handshake, the text of a QR code, the bodies of the admin API.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -237,6 +237,285 @@ mod nodes {
         let body = [&[0_u8, 248, 2, 20, 248, 3][..], &row.repeat(3)].concat();
         let refused = wire::decode(BytesMut::from(body.as_slice()), 4 * 1024 * 1024);
         assert!(matches!(refused, Err(wire::Error::TooLarge(_))));
+    }
+}
+
+/// What a linked client sends: stanzas whose words are known and whose sense is not.
+mod stanzas {
+    use super::*;
+    use crate::account::{Account, Device};
+    use crate::handset::Job;
+    use crate::{iq, message, presence, receipt};
+
+    const PHONES: [u64; 2] = [6_281_100_000_001, 6_281_100_000_002];
+    const TAGS: &[&str] = &["iq", "iq", "iq", "message", "receipt", "ack", "presence", "chatstate", "ib", "call"];
+    const NAMESPACES: &[&str] = &[
+        "w:p",
+        "passive",
+        "encrypt",
+        "usync",
+        "w:sync:app:state",
+        "md",
+        "w:g2",
+        "w:m",
+        "w:profile:picture",
+        "status",
+        "w:biz",
+        "w:mex",
+        "newsletter",
+        "abt",
+        "blocklist",
+        "privacy",
+        "w",
+        "urn:xmpp:whatsapp:dirty",
+        "disappearing_mode",
+    ];
+    const CHILDREN: &[&str] = &[
+        "active",
+        "add",
+        "approve",
+        "body",
+        "business_profile",
+        "category",
+        "collection",
+        "composing",
+        "contact",
+        "count",
+        "create",
+        "demote",
+        "description",
+        "device-identity",
+        "devices",
+        "digest",
+        "enc",
+        "ephemeral",
+        "group",
+        "identity",
+        "invite",
+        "item",
+        "key",
+        "leave",
+        "lid",
+        "link",
+        "linked_groups",
+        "linked_parent",
+        "list",
+        "media_conn",
+        "member_add_mode",
+        "membership_approval_mode",
+        "messages",
+        "meta",
+        "newsletter",
+        "parent",
+        "participant",
+        "participants",
+        "patch",
+        "picture",
+        "plaintext",
+        "privacy",
+        "promote",
+        "props",
+        "query",
+        "reaction",
+        "registration",
+        "reject",
+        "remove",
+        "retry",
+        "rotate",
+        "signature",
+        "size",
+        "skey",
+        "status",
+        "subject",
+        "sync",
+        "text",
+        "to",
+        "token",
+        "tokens",
+        "type",
+        "unlink",
+        "user",
+        "usync",
+        "value",
+        "version",
+    ];
+    const NAMES: &[&str] = &[
+        "action",
+        "addressing_mode",
+        "category",
+        "class",
+        "code",
+        "count",
+        "duration",
+        "edit",
+        "error",
+        "expiration",
+        "from",
+        "id",
+        "index",
+        "jid",
+        "last",
+        "link_type",
+        "mediatype",
+        "mode",
+        "name",
+        "order",
+        "participant",
+        "phash",
+        "phone_number",
+        "prev",
+        "query_id",
+        "reason",
+        "recipient",
+        "return_snapshot",
+        "server_id",
+        "sid",
+        "state",
+        "t",
+        "to",
+        "trigger",
+        "type",
+        "url",
+        "v",
+        "val",
+        "value",
+        "version",
+    ];
+    const VALUES: &[&str] = &[
+        "",
+        "0",
+        "1",
+        "18446744073709551616",
+        "-1",
+        "true",
+        "get",
+        "set",
+        "result",
+        "error",
+        "text",
+        "media",
+        "read",
+        "retry",
+        "sender",
+        "inactive",
+        "server-error",
+        "peer",
+        "msg",
+        "pkmsg",
+        "skmsg",
+        "image",
+        "preview",
+        "regular_low",
+        "critical_block",
+        "available",
+        "unavailable",
+        "subscribe",
+        "composing",
+        "7",
+        "8",
+        "status@broadcast",
+        "1@g.us",
+        "120363000000000001@g.us",
+        "6281100000001@s.whatsapp.net",
+        "6281100000002@s.whatsapp.net",
+        "6281100000002:1@s.whatsapp.net",
+        "1@lid",
+        "1@newsletter",
+        "s.whatsapp.net",
+        "nobody",
+    ];
+
+    fn attributes() -> impl Strategy<Value = Attrs> {
+        vec((select(NAMES), select(VALUES)), 0..6).prop_map(|all| {
+            let mut attributes = Attrs::new();
+            all.into_iter().for_each(|(name, value)| attributes.insert(name, value));
+            attributes
+        })
+    }
+
+    fn child() -> impl Strategy<Value = Node> {
+        let text = select(vec![r#"{"variables":{"input":{"key":"1@newsletter"}}}"#, "{}", "[[", "hello"]);
+        let content = prop_oneof![
+            Just(None),
+            bytes(60).prop_map(|bytes| Some(NodeContent::Bytes(bytes))),
+            text.prop_map(|text| Some(NodeContent::Bytes(text.as_bytes().to_vec()))),
+            select(vec![3, 4, 32, 33, 64]).prop_map(|size| Some(NodeContent::Bytes(vec![5; size]))),
+        ];
+        let leaf = (select(CHILDREN), attributes(), content)
+            .prop_map(|(tag, attributes, content)| Node::new(tag, attributes, content));
+        leaf.prop_recursive(4, 20, 4, |inner| {
+            (select(CHILDREN), attributes(), vec(inner, 1..4))
+                .prop_map(|(tag, attributes, children)| Node::new(tag, attributes, Some(NodeContent::Nodes(children))))
+        })
+    }
+
+    fn stanza() -> impl Strategy<Value = Node> {
+        let head = (select(TAGS), select(NAMESPACES), any::<bool>(), attributes());
+        (head, vec(child(), 0..4)).prop_map(|((tag, namespace, set, mut attributes), children)| {
+            attributes.insert("id", "1.2-3");
+            if tag == "iq" {
+                attributes.insert("xmlns", namespace);
+                attributes.insert("type", if set { "set" } else { "get" });
+            }
+            Node::new(tag, attributes, Some(NodeContent::Nodes(children)))
+        })
+    }
+
+    /// As a session does it, without the connection.
+    fn handle(simulator: &Simulator, account: &Arc<Account>, node: &Node) -> Vec<Job> {
+        let world = &simulator.inner.world;
+        let marshaled = wacore_binary::marshal(node).unwrap();
+        let Ok((read, raw)) = wire::decode(BytesMut::from(marshaled.as_slice()), LIMIT) else { return Vec::new() };
+        let node = read.get();
+        match node.tag.as_ref() {
+            "message" => message::handle(world, account, 1, node, &raw).jobs,
+            "receipt" => receipt::handle(world, account, 1, node).jobs,
+            "iq" => iq::answer(world, account, 1, node).jobs,
+            "ack" => {
+                receipt::handle_ack(world, account, 1, node);
+                Vec::new()
+            }
+            "presence" => {
+                presence::take(world, account, 1, node);
+                Vec::new()
+            }
+            _ => {
+                presence::chat_state(world, account, node);
+                Vec::new()
+            }
+        }
+    }
+
+    #[test]
+    fn without_sense_are_answered_and_the_phones_go_on() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let simulator = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            Simulator::start(listener, Options::default()).await.unwrap()
+        });
+        let world = Arc::clone(&simulator.inner.world);
+        let people = PHONES.map(|phone| world.directory.obtain(Some(phone), None, false).unwrap());
+        proptest!(ProptestConfig::with_cases(3_000), |(node in stanza())| {
+            // It may have removed itself.
+            people[0].state().devices.entry(1).or_insert_with(|| Device::new(1, [1; 32], [2; 32], vec![3; 60]));
+            for job in handle(&simulator, &people[0], &node) {
+                runtime.block_on(world.handsets.submit(job));
+            }
+        });
+        // Whatever the phones were given to do, they still do what comes next.
+        people[0].state().devices.clear();
+        people[0].handset().inbox.clear();
+        let write = json!({"to": "6281100000001", "text": "still there"}).to_string();
+        let path = "/admin/people/6281100000002/send";
+        let request = Request::builder().method("POST").uri(path).body(Body::from(write)).unwrap();
+        let status = runtime.block_on(admin::router(Arc::clone(&world)).oneshot(request)).unwrap().status();
+        assert_eq!(status, 200);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !people[0].handset().inbox.items().any(|item| item.content.text.as_deref() == Some("still there")) {
+            assert!(std::time::Instant::now() < deadline, "a phone does nothing any more");
+            std::thread::sleep(std::time::Duration::from_millis(25));
+        }
+        runtime.block_on(simulator.shutdown());
     }
 }
 
