@@ -46,6 +46,14 @@ pub(crate) struct Picture {
     pub(crate) direct_path: String,
 }
 
+impl Picture {
+    /// Stores an image. Writes a file.
+    pub(crate) fn keep(world: &World, bytes: &[u8]) -> Result<Self, Error> {
+        let direct_path = world.media.keep_picture(bytes)?.direct_path();
+        Ok(Self { id: stanza::unix_millis().to_string(), direct_path })
+    }
+}
+
 /// Whom an account has exchanged messages with, in either direction.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -83,10 +91,7 @@ pub(crate) fn acquaint(one: &Account, other: &Account) {
 pub(crate) fn set_picture(world: &World, account: &Arc<Account>, image: Option<&[u8]>) -> Result<Option<String>, Error> {
     let picture = match image {
         None => None,
-        Some(bytes) => {
-            let direct_path = world.media.keep_picture(bytes)?.direct_path();
-            Some(Picture { id: stanza::unix_millis().to_string(), direct_path })
-        }
+        Some(bytes) => Some(Picture::keep(world, bytes)?),
     };
     let id = picture.as_ref().map(|picture| picture.id.clone());
     account.state().profile.picture = picture;

@@ -313,7 +313,7 @@ impl Change<'_> {
         self.group.touch();
     }
 
-    fn member(&self) -> Result<MutexGuard<'_, State>, Refusal> {
+    pub(super) fn member(&self) -> Result<MutexGuard<'_, State>, Refusal> {
         let state = self.group.state();
         if state.rank(self.by.phone).is_none() { Err(Refusal::NOT_A_MEMBER) } else { Ok(state) }
     }
@@ -324,7 +324,7 @@ impl Change<'_> {
     }
 
     /// For subject and description: a member, in a locked group an admin.
-    fn describing(&self) -> Result<MutexGuard<'_, State>, Refusal> {
+    pub(super) fn describing(&self) -> Result<MutexGuard<'_, State>, Refusal> {
         let state = self.member()?;
         let admin = state.rank(self.by.phone).is_some_and(Rank::is_admin);
         if state.settings.locked && !admin { Err(Refusal::NOT_AN_ADMIN) } else { Ok(state) }

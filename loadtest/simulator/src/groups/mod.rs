@@ -6,6 +6,7 @@
 mod change;
 pub(crate) mod community;
 mod notice;
+pub(crate) mod picture;
 mod registry;
 pub(crate) mod relay;
 pub(crate) mod store;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::{Jid, JidExt as _, Server};
 
 use crate::address::Addressing;
+use crate::profile::Picture;
 use crate::stanza;
 use crate::world::World;
 
@@ -177,6 +179,8 @@ pub(crate) struct Group {
 pub(crate) struct State {
     pub(crate) subject: Signed,
     pub(crate) description: Option<Description>,
+    #[serde(default)]
+    pub(crate) picture: Option<Picture>,
     pub(crate) members: BTreeMap<u64, Member>,
     pub(crate) settings: Settings,
     #[serde(default)]
@@ -195,6 +199,7 @@ impl State {
         Self {
             subject,
             description: None,
+            picture: None,
             members: BTreeMap::new(),
             settings: Settings::default(),
             ties: Ties::default(),

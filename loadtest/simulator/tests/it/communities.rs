@@ -1,7 +1,8 @@
-//! Communities: founded, groups tied to them and untied, joined through them.
+//! Communities: founded, groups tied to them and untied, joined through them; and the pictures of groups.
 use crate::support::{paired, simulator};
 use warren_simulator::Options;
 use whatsapp_rust::features::{CreateCommunityOptions, GroupCreateOptions};
+use whatsapp_rust::wacore::types::events::Event;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_of_groups_is_joined_through_its_parent() {
@@ -44,6 +45,33 @@ async fn a_group_of_groups_is_joined_through_its_parent() {
     assert!(alice.client.groups().get_metadata(&announcements).await.is_err());
     let left = bob.client.groups().get_metadata(&garden).await.unwrap();
     assert_eq!(left.parent_group_jid, None, "its groups go on by themselves");
+    alice.stop().await;
+    bob.stop().await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_has_a_picture_for_its_members() {
+    let simulator = simulator(Options::default()).await;
+    let (alice, _) = paired(&simulator, "?phone=6281100000001&name=Alice").await;
+    let (bob, _) = paired(&simulator, "?phone=6281100000002&name=Bob").await;
+    let to_bob = bob.client.pn().unwrap().to_non_ad();
+    let made = alice.client.groups().create_group(GroupCreateOptions::new("Boats")).await.unwrap();
+    let boats = made.metadata.id.clone();
+    let set = alice.client.groups().set_profile_picture(&boats, b"JPEG".to_vec()).await.unwrap();
+    assert!(bob.client.contacts().get_profile_picture(&boats, false).await.unwrap().is_none(), "he is not in it");
+    alice.client.groups().add_participants(&boats, std::slice::from_ref(&to_bob)).await.unwrap();
+    assert_eq!(bob.client.contacts().get_profile_picture(&boats, false).await.unwrap().unwrap().id, set.id);
+    alice.client.groups().set_locked(&boats, true).await.unwrap();
+    assert!(bob.client.groups().set_profile_picture(&boats, b"other".to_vec()).await.is_err());
+    alice.client.groups().remove_profile_picture(&boats).await.unwrap();
+    let group = boats.clone();
+    bob.wait_for("its removal", move |event| match event {
+        Event::PictureUpdate(update) if update.jid == group && update.removed => Some(()),
+        _ => None,
+    })
+    .await;
+    assert!(bob.client.contacts().get_profile_picture(&boats, false).await.unwrap().is_none());
     alice.stop().await;
     bob.stop().await;
     simulator.shutdown().await;
