@@ -11,14 +11,18 @@ use wacore_binary::Jid;
 use wacore_libsignal::protocol::KeyPair;
 
 use crate::address::{Addressing, PHONE};
+use crate::app_state::Collection;
+use crate::blocklist::Blocked;
+use crate::habits::Habits;
 use crate::handset::Handset;
-use crate::iq::app_state::Collection;
 use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::presence::Presence;
+use crate::privacy::Privacy;
 use crate::profile::{Chats, Profile};
 use crate::queue::{Class, Queue};
 use crate::stanza;
+use crate::traits::Traits;
 use crate::trouble::Trouble;
 use crate::world::World;
 
@@ -40,11 +44,14 @@ pub(crate) struct Account {
 /// What changes about an account, apart from its phone's sessions.
 pub(crate) struct State {
     pub(crate) name: String,
+    pub(crate) traits: Traits,
     pub(crate) devices: BTreeMap<u16, Device>,
     pub(crate) next_device: u16,
     pub(crate) next_key_index: u32,
     /// Names this list of companions; constant for the account.
     pub(crate) raw_id: u32,
+    /// The name under which an unpaired client registered that this phone scanned by itself.
+    pub(crate) registered_as: Option<String>,
     /// When the list of companions last changed, in Unix seconds.
     pub(crate) devices_changed: u64,
     /// The signed list of key indexes, until the next change.
@@ -57,27 +64,12 @@ pub(crate) struct State {
     pub(crate) profile: Profile,
     pub(crate) presence: Presence,
     pub(crate) chats: Chats,
+    pub(crate) blocked: Blocked,
+    pub(crate) privacy: Privacy,
     /// Refuse the next login with this reason.
     pub(crate) next_failure: Option<u16>,
     pub(crate) ledger: Ledger,
     pub(crate) collections: BTreeMap<String, Collection>,
-}
-
-/// How a phone behaves.
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Habits {
-    /// Reads what arrives, and says so.
-    pub(crate) auto_read: bool,
-    /// Confirms delivery.
-    pub(crate) auto_receipt: bool,
-    /// An offline phone takes nothing until it is online again.
-    pub(crate) online: bool,
-}
-
-impl Default for Habits {
-    fn default() -> Self {
-        Self { auto_read: false, auto_receipt: true, online: true }
-    }
 }
 
 /// One linked companion.
@@ -149,11 +141,13 @@ impl Device {
 impl State {
     pub(crate) fn new(name: String, raw_id: u32, lid_migrated: bool) -> Self {
         Self {
+            traits: Traits::of_name(&name),
             name,
             devices: BTreeMap::new(),
             next_device: 1,
             next_key_index: 1,
             raw_id,
+            registered_as: None,
             devices_changed: stanza::unix_seconds(),
             signed_list: None,
             paired: false,
@@ -163,6 +157,8 @@ impl State {
             profile: Profile::default(),
             presence: Presence::default(),
             chats: Chats::default(),
+            blocked: Blocked::default(),
+            privacy: Privacy::default(),
             next_failure: None,
             ledger: Ledger::default(),
             collections: BTreeMap::new(),
@@ -203,6 +199,11 @@ impl Account {
         std::iter::once(PHONE).chain(state.devices.keys().copied()).collect()
     }
 
+    /// Every device but the phone.
+    pub(crate) fn companions(&self) -> Vec<u16> {
+        self.state().devices.keys().copied().collect()
+    }
+
     /// Queues a stanza for a companion and wakes its connection. `false` when there is no such companion.
     pub(crate) fn enqueue(&self, world: &World, device: u16, outgoing: Outgoing) -> bool {
         let options = &world.options;
@@ -212,7 +213,7 @@ impl Account {
             let Some(target) = state.devices.get_mut(&device) else {
                 return false;
             };
-            if outgoing.class == Class::Ephemeral && !target.is_connected() {
+            if outgoing.class == Class::Ephemeral && !target.is_connected() && options.chat_state_ttl.is_zero() {
                 return true;
             }
             let ledger = outgoing.noted_from.map(|from| state.ledger.emit(&outgoing.id, from, device, options.ledger_limit));
@@ -232,10 +233,8 @@ impl Account {
 
     /// Queues a stanza for every companion.
     pub(crate) fn enqueue_for_all(&self, world: &World, make: impl Fn(u16) -> Outgoing) {
-        for device in self.device_ids() {
-            if device != PHONE {
-                self.enqueue(world, device, make(device));
-            }
+        for device in self.companions() {
+            self.enqueue(world, device, make(device));
         }
     }
 

@@ -11,6 +11,7 @@ use waproto::whatsapp::ClientPayload;
 
 use crate::account::Account;
 use crate::address::Addressing;
+use crate::gate::Place;
 use crate::link::{self, Command};
 use crate::pairing;
 use crate::session::Session;
@@ -21,48 +22,49 @@ use crate::world::World;
 
 /// The user name with which a client whose device record was only seeded logs in: it is not paired.
 const UNPAIRED_USER: u64 = 1;
+/// Bytes of the name a client may register under.
+const NAME_LIMIT: usize = 256;
 /// How long a replaced connection may take to close before the new login goes on without it.
 const REPLACE_LIMIT: Duration = Duration::from_secs(3);
 /// Login failure reason: the device is not linked.
 const NOT_LINKED: u16 = 401;
 
 /// Serves one upgraded connection. Every ending is normal for the server; it is counted and logged here.
-pub(crate) async fn run(world: Arc<World>, socket: WebSocketStream<Socket>, reached: Option<String>) {
+pub(crate) async fn run(world: Arc<World>, socket: WebSocketStream<Socket>, reached: Option<String>, place: &Place) {
     world.counters.connections.one();
     world.counters.connections_open.one();
-    let ended = Box::pin(serve(&world, socket, reached)).await;
+    let ended = Box::pin(serve(&world, socket, reached, place)).await;
     world.counters.connections_open.sub(1);
-    match ended {
-        Ok(()) | Err(wire::Error::Closed) => {}
-        Err(error @ wire::Error::Handshake(_)) => {
-            world.counters.handshakes_failed.one();
-            tracing::debug!(%error, "connection.handshake.failed");
-        }
-        Err(error) => {
-            world.counters.protocol_errors.one();
-            tracing::debug!(%error, "connection.broken");
-        }
+    let Err(error) = ended else { return };
+    if let Some(refusal) = error.refusal() {
+        tracing::debug!(%error, "connection.broken");
+        world.refuse(refusal);
     }
 }
 
-async fn serve(world: &Arc<World>, socket: WebSocketStream<Socket>, reached: Option<String>) -> Result<(), wire::Error> {
+async fn serve(
+    world: &Arc<World>,
+    socket: WebSocketStream<Socket>,
+    reached: Option<String>,
+    place: &Place,
+) -> Result<(), wire::Error> {
     let options = &world.options;
     let frames = Frames::new(socket, options.max_frame_bytes, options.write_timeout);
-    let handshake = tokio::select! {
-        finished = tokio::time::timeout(options.handshake_timeout, frames.handshake(&world.keys)) => finished,
+    let handshake = frames.handshake(&world.keys, &world.replays);
+    let finished = tokio::select! {
+        finished = tokio::time::timeout(options.handshake_timeout, handshake) => finished,
+        () = place.displaced() => return Err(wire::Error::Displaced),
         () = world.stop.cancelled() => return Ok(()),
     };
-    let Ok(finished) = handshake else {
-        world.counters.handshakes_failed.one();
-        return Ok(());
-    };
-    let (wire, peer) = finished?;
+    let (wire, peer) = finished.map_err(|_| wire::Error::Slow)??;
+    place.known();
     let Ok(payload) = ClientPayload::decode_from_slice(&peer.payload) else {
         return Err(wire::Error::Protocol("the client payload is malformed"));
     };
     let unpaired = payload.device.unwrap_or(0) == 0 && matches!(payload.username, None | Some(UNPAIRED_USER));
     if unpaired {
-        return pairing::serve(world, wire, peer.client_static).await;
+        let name = payload.push_name.filter(|name| !name.is_empty() && name.len() <= NAME_LIMIT);
+        return pairing::serve(world, wire, peer.client_static, name).await;
     }
     log_in(world, wire, &payload, &peer, reached).await
 }
@@ -108,7 +110,7 @@ async fn log_in(
             if let Some(left) = known.left.take() {
                 world.gaps.note(account.phone, device, left.elapsed());
             }
-            known.queue.drop_ephemeral();
+            known.queue.drop_ephemeral(world.options.chat_state_ttl);
         }
     }
     world.counters.logins.one();

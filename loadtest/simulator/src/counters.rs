@@ -49,10 +49,22 @@ counters! {
     connections,
     /// Connections closed at once because there were too many.
     connections_refused,
-    /// Handshakes that did not finish.
+    /// Connections closed before they said who they are, because too many others had not either.
+    connections_displaced,
+    /// Handshakes that did not finish, for whatever reason.
     handshakes_failed,
+    /// Those among them that took too long.
+    handshakes_timed_out,
+    /// Those among them that had been seen before.
+    handshakes_replayed,
     /// Connections closed for a broken frame, a limit, or a protocol error.
     protocol_errors,
+    /// Those among them with a frame, or what it holds, over the limit.
+    frames_too_large,
+    /// Those among them with a frame that cannot be decrypted or decoded.
+    frames_broken,
+    /// Those among them that did not read what they were sent.
+    writes_timed_out,
     /// Logins that succeeded.
     logins,
     /// Logins refused.

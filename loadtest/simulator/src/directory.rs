@@ -23,6 +23,8 @@ pub(crate) struct Full;
 struct Index {
     by_phone: HashMap<u64, Arc<Account>>,
     by_lid: HashMap<u64, Arc<Account>>,
+    /// Phones that scanned a client because of the name it registered under.
+    by_registration: HashMap<String, Arc<Account>>,
 }
 
 /// The accounts. Looking one up takes a read lock for the time of a hash lookup.
@@ -61,6 +63,12 @@ impl Directory {
         all
     }
 
+    /// Accounts that a companion was linked to at some time, in no order.
+    pub(crate) fn paired(&self) -> Vec<Arc<Account>> {
+        let all: Vec<_> = self.index.read().unwrap_or_else(PoisonError::into_inner).by_phone.values().cloned().collect();
+        all.into_iter().filter(|account| account.state().paired).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         index.by_phone.len()
@@ -69,9 +77,35 @@ impl Directory {
     /// Adds a loaded account.
     pub(crate) fn insert(&self, account: Account) {
         let account = Arc::new(account);
+        let registered_as = account.state().registered_as.clone();
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = registered_as {
+            index.by_registration.insert(name, Arc::clone(&account));
+        }
         index.by_lid.insert(account.lid, Arc::clone(&account));
         index.by_phone.insert(account.phone, account);
+    }
+
+    /// The account whose phone scans every client that registers under this name; a fresh one the first time.
+    pub(crate) fn registered(&self, name: &str, lid_migrated: bool) -> Result<Arc<Account>, Full> {
+        let known = |index: &Index| index.by_registration.get(name).cloned();
+        if let Some(account) = known(&self.index.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(account);
+        }
+        let made = self.obtain(None, Some(name.to_owned()), lid_migrated)?;
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        // Of two that come at the same time, the first one counts; the other one's account stays a person.
+        if let Some(account) = known(&index) {
+            return Ok(account);
+        }
+        index.by_registration.insert(name.to_owned(), Arc::clone(&made));
+        drop(index);
+        let mut state = made.state();
+        state.registered_as = Some(name.to_owned());
+        // This phone scans codes and lies in a drawer: what its companions did not get, nobody got.
+        state.habits.auto_receipt = false;
+        drop(state);
+        Ok(made)
     }
 
     /// The account of this number, created if it is not there yet; without a number, a fresh one.
@@ -112,5 +146,23 @@ fn unused(taken: &HashMap<u64, Arc<Account>>, draw: impl Fn() -> u64) -> u64 {
         if !taken.contains_key(&number) {
             return number;
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_that_register_under_one_name_belong_to_one_phone() {
+        let directory = Directory::default();
+        let first = directory.registered("Budi", false).unwrap();
+        let again = directory.registered("Budi", false).unwrap();
+        let other = directory.registered("restricted:Siti", false).unwrap();
+        assert_eq!(first.phone, again.phone);
+        assert_ne!(first.phone, other.phone);
+        assert!(!first.state().habits.auto_receipt, "a phone in a drawer");
+        assert!(other.state().traits.restricted);
     }
 }

@@ -9,30 +9,48 @@ mod account;
 mod address;
 mod admin;
 mod adv;
+mod app_state;
+mod blocklist;
 mod bundle;
+mod business;
+mod calls;
 mod connection;
 mod counters;
 mod directory;
 mod gaps;
+mod gate;
 mod groups;
+mod habits;
 mod handset;
 mod iq;
+mod later;
 mod ledger;
 mod link;
 mod listener;
 mod media;
 mod message;
+mod newsletters;
 mod noise;
+mod page;
 mod pairing;
 mod pairing_code;
 mod presence;
+mod privacy;
 mod profile;
+#[cfg(test)]
+mod properties;
 mod queue;
 mod receipt;
+mod refusal;
+mod replay;
 mod session;
+mod shape;
 mod snapshot;
 mod socket;
+mod splitter;
 mod stanza;
+mod tokens;
+mod traits;
 mod trouble;
 mod trust;
 mod wire;
@@ -69,7 +87,7 @@ pub struct Options {
     pub pairing_refs: usize,
     /// After this long an unpaired connection is closed and its references are void.
     pub pairing_lifetime: Duration,
-    /// How long a peer may take from the accepted socket to the finished Noise handshake.
+    /// How long a peer may take for each step until it is known: TLS, the head of its request, the Noise handshake.
     pub handshake_timeout: Duration,
     /// A logged-in client that sends nothing for this long is disconnected (clients ping every 15-30 s).
     pub idle_timeout: Duration,
@@ -80,6 +98,8 @@ pub struct Options {
     pub dedupe_repeated_ids: bool,
     /// Report accounts as migrated to LID addressing when they are paired. Clients then address chats by LID.
     pub lid_migrated: bool,
+    /// Typing waits this long for companions that are away. Zero by default: it is for who is there.
+    pub chat_state_ttl: Duration,
     /// Messages and receipts kept for one absent device; the oldest goes when one more arrives.
     pub queue_limit: usize,
     /// Entries of ground truth kept for one account (emitted, and accepted); the oldest goes first.
@@ -91,10 +111,13 @@ pub struct Options {
     pub media_host: Option<String>,
     /// Bytes of media kept in all; the oldest files go first. One file has at most 128 MiB.
     pub media_limit: u64,
-    /// Largest single frame or WebSocket message taken from a client, in bytes.
+    /// Largest single frame or WebSocket message taken from a client, in bytes, compressed or not.
     pub max_frame_bytes: usize,
     /// Connections open at a time, of clients and of the admin API together; further ones are closed at once.
     pub max_connections: usize,
+    /// Those among them that have not said yet who they are: no request, no finished Noise handshake. When one more comes,
+    /// the one that has been silent longest is closed.
+    pub max_newcomers: usize,
     /// A replaced connection's frames are still accepted and relayed for this long after its replacement logged in.
     /// Zero by default: the old connection is closed before the new login succeeds.
     pub replaced_linger: Duration,
@@ -120,6 +143,7 @@ impl Default for Options {
             write_timeout: Duration::from_secs(20),
             dedupe_repeated_ids: false,
             lid_migrated: false,
+            chat_state_ttl: Duration::ZERO,
             queue_limit: 10_000,
             ledger_limit: 20_000,
             inbox_limit: 10_000,
@@ -127,6 +151,7 @@ impl Default for Options {
             media_limit: 4 * 1024 * 1024 * 1024,
             max_frame_bytes: 4 * 1024 * 1024,
             max_connections: 50_000,
+            max_newcomers: 20_000,
             replaced_linger: Duration::ZERO,
         }
     }
@@ -153,13 +178,14 @@ impl Simulator {
     pub async fn start(listener: TcpListener, options: Options) -> anyhow::Result<Self> {
         let local_addr = listener.local_addr().context("listener without a local address")?;
         let loaded = options.clone();
-        let (keys, accounts, groups, media) = tokio::task::spawn_blocking(move || {
+        let (keys, accounts, groups, newsletters, media) = tokio::task::spawn_blocking(move || {
             let keys = trust::Keys::load_or_create(loaded.data_dir.as_deref(), &loaded.tls_names)?;
             let accounts = snapshot::load(loaded.state_dir(), &loaded)?;
             let groups = groups::store::load(loaded.state_dir())?;
+            let newsletters = newsletters::load(loaded.state_dir())?;
             let host = media::Host::new(loaded.media_host, local_addr);
             let media = media::Store::open(loaded.data_dir.as_deref(), loaded.media_limit, host)?;
-            anyhow::Ok((keys, accounts, groups, media))
+            anyhow::Ok((keys, accounts, groups, newsletters, media))
         })
         .await
         .context("loading the simulator's state")??;
@@ -171,8 +197,14 @@ impl Simulator {
         for account in accounts {
             world.directory.insert(account);
         }
+        for account in world.directory.all() {
+            handset::resume_absence(&world, &account);
+        }
         for group in groups {
             world.groups.insert(group);
+        }
+        for newsletter in newsletters {
+            world.newsletters.insert(newsletter);
         }
         for run in runs {
             tasks.spawn(run.serve(Arc::clone(&world)));
@@ -180,6 +212,7 @@ impl Simulator {
         if world.options.state_dir().is_some() {
             tasks.spawn(snapshot::keep(Arc::clone(&world)));
         }
+        tasks.spawn(later::serve(Arc::clone(&world)));
         tasks.spawn(listener::serve(listener, Arc::clone(&world), tasks.clone()));
         tracing::info!(%local_addr, "simulator.serving");
         Ok(Self { inner: Arc::new(Running { world, local_addr, stop, tasks }) })

@@ -1,6 +1,7 @@
-//! The one port: TLS or not is told from the first byte, WebSocket or admin request from the path.
+//! The one port: TLS or not is told from the first byte; WebSocket, admin request, media or page from the path.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -18,9 +18,11 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use crate::gate::{Gate, Place};
+use crate::refusal::Refusal;
 use crate::socket::Socket;
 use crate::world::World;
-use crate::{admin, connection, media};
+use crate::{admin, connection, media, page};
 
 const WEB_SOCKET_PATH: &str = "/ws/chat";
 /// The first byte of a TLS ClientHello's record.
@@ -38,9 +40,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the server stops.
 pub(crate) async fn serve(listener: TcpListener, world: Arc<World>, tasks: TaskTracker) {
-    let router = admin::router(Arc::clone(&world)).merge(media::http::router(Arc::clone(&world)));
+    let router = admin::router(Arc::clone(&world)).merge(media::http::router(Arc::clone(&world))).merge(page::router());
     let tls = TlsAcceptor::from(Arc::clone(&world.keys.tls));
-    let places = Arc::new(Semaphore::new(world.options.max_connections.min(Semaphore::MAX_PERMITS)));
+    let gate = Gate::new(world.options.max_connections, world.options.max_newcomers);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -57,17 +59,19 @@ pub(crate) async fn serve(listener: TcpListener, world: Arc<World>, tasks: TaskT
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "listener.nodelay.failed");
         }
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            world.counters.connections_refused.one();
+        let Some(place) = gate.admit() else {
+            world.refuse(Refusal::NoPlace);
             continue;
         };
         let guest =
             Guest { world: Arc::clone(&world), router: router.clone(), tasks: tasks.clone(), place: Arc::new(place) };
         let tls = tls.clone();
         let stop = world.stop.clone();
+        let (world, place) = (Arc::clone(&world), Arc::clone(&guest.place));
         tasks.spawn(async move {
             tokio::select! {
                 () = guest.greet(stream, tls) => {}
+                () = place.displaced() => world.refuse(Refusal::Displaced),
                 () = stop.cancelled() => {}
             }
         });
@@ -80,16 +84,22 @@ struct Guest {
     world: Arc<World>,
     router: axum::Router,
     tasks: TaskTracker,
-    place: Arc<OwnedSemaphorePermit>,
+    place: Arc<Place>,
 }
 
 impl Guest {
     async fn greet(self, stream: TcpStream, tls: TlsAcceptor) {
         let limit = self.world.options.handshake_timeout;
-        let Ok(Some(socket)) = tokio::time::timeout(limit, open(stream, tls)).await else {
-            self.world.counters.handshakes_failed.one();
-            return;
+        let socket = match tokio::time::timeout(limit, open(stream, tls)).await {
+            Ok(Ok(Some(socket))) => socket,
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "listener.tls.failed");
+                return self.world.refuse(Refusal::HandshakeBroken);
+            }
+            Err(_) => return self.world.refuse(Refusal::HandshakeTimedOut),
         };
+        let (world, place) = (Arc::clone(&self.world), Arc::clone(&self.place));
         let service = service_fn(move |request: Request<Incoming>| self.clone().answer(request));
         let http = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -99,6 +109,10 @@ impl Guest {
             .with_upgrades();
         if let Err(error) = http.await {
             tracing::debug!(%error, "listener.http.ended");
+            // Who has asked something before is only idle.
+            if error.is_timeout() && place.is_newcomer() {
+                world.refuse(Refusal::HandshakeTimedOut);
+            }
         }
     }
 
@@ -106,6 +120,7 @@ impl Guest {
         if request.uri().path() == WEB_SOCKET_PATH {
             return Ok(upgrade(request, self));
         }
+        self.place.known();
         let media = media::http::PREFIXES.iter().any(|prefix| request.uri().path().starts_with(prefix));
         let limit = if media { MEDIA_LIMIT } else { ADMIN_LIMIT };
         let answered = self.router.call(request.map(Body::new));
@@ -116,15 +131,16 @@ impl Guest {
     }
 }
 
-async fn open(stream: TcpStream, tls: TlsAcceptor) -> Option<Socket> {
+/// The byte stream of a connection; `None` when it was closed without a word.
+async fn open(stream: TcpStream, tls: TlsAcceptor) -> io::Result<Option<Socket>> {
     let mut first = [0_u8; 1];
-    if stream.peek(&mut first).await.ok()? == 0 {
-        return None;
+    if !stream.peek(&mut first).await.is_ok_and(|length| length > 0) {
+        return Ok(None);
     }
     if first == [TLS_HANDSHAKE] {
-        return Some(Socket::Tls(Box::new(tls.accept(stream).await.ok()?)));
+        return Ok(Some(Socket::tls(tls.accept(stream).await?)));
     }
-    Some(Socket::Plain(stream))
+    Ok(Some(Socket::plain(stream)))
 }
 
 /// Answers 101 and hands the socket to a task of its own.
@@ -139,7 +155,6 @@ fn upgrade(mut request: Request<Incoming>, guest: Guest) -> Response<Body> {
     let upgraded = hyper::upgrade::on(&mut request);
     let Guest { world, tasks, place, .. } = guest;
     tasks.spawn(async move {
-        let _place = place;
         let Ok(upgraded) = upgraded.await else { return };
         let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else { return };
         let limit = world.options.max_frame_bytes;
@@ -151,7 +166,7 @@ fn upgrade(mut request: Request<Incoming>, guest: Guest) -> Response<Body> {
             .max_frame_size(Some(limit));
         let socket = parts.io.into_inner();
         let stream = WebSocketStream::from_partially_read(socket, parts.read_buf.to_vec(), Role::Server, Some(config)).await;
-        connection::run(world, stream, reached).await;
+        connection::run(world, stream, reached, &place).await;
     });
     let switched = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use wacore::messages::MessageUtils;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, JidExt as _, Node, NodeRef};
+use wacore_binary::{Jid, JidExt as _, Node, NodeRef, Server};
 
 use crate::account::{Account, Outgoing};
 use crate::address::{Address, Addressing, PHONE};
@@ -17,7 +17,7 @@ use crate::handset::{Ciphertext, Encryption, Incoming, Job, Task};
 use crate::queue::Class;
 use crate::trouble::{self, Verdict};
 use crate::world::World;
-use crate::{profile, stanza};
+use crate::{newsletters, profile, stanza, tokens};
 
 /// Children of a message that recipients get as they are, besides their own `<enc>`.
 pub(crate) const FORWARDED: [&str; 2] = ["meta", "biz"];
@@ -37,11 +37,16 @@ pub(crate) struct Handled {
 enum Chat {
     Direct(Arc<Account>),
     Group(Arc<Group>),
+    /// `status@broadcast`.
+    Status,
 }
 
 impl Chat {
     /// The chat of an address, if this account may write to it now.
     fn open(world: &World, sender: &Account, to: &Jid, node: &NodeRef<'_>) -> Result<Self, u16> {
+        if to.is_status_broadcast() {
+            return relay::check_status(node).map(|()| Self::Status).map_err(|refusal| refusal.code);
+        }
         if !to.is_group() {
             return world.directory.locate(to).map(Self::Direct).ok_or(404);
         }
@@ -74,6 +79,9 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
         world.counters.protocol_errors.one();
         return Handled::default();
     };
+    if to.server == Server::Newsletter {
+        return to_newsletter(world, sender, device, node, (&id, &to));
+    }
     let chat = match Chat::open(world, sender, &to, node) {
         Ok(chat) => chat,
         Err(code) => {
@@ -88,6 +96,13 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
         sender.state().ledger.nacked += 1;
         world.counters.messages_restricted.one();
         return refused(&id, &to, REACHOUT_LIMIT);
+    }
+    if let Chat::Direct(recipient) = &chat
+        && !tokens::admit(recipient, sender, node)
+    {
+        sender.state().ledger.nacked += 1;
+        world.counters.messages_restricted.one();
+        return refused(&id, &to, tokens::MISSING);
     }
     let verdict = if peer { Verdict::Relay { ack: Some(Duration::ZERO) } } else { judge(world, sender) };
     let ack = match verdict {
@@ -124,8 +139,29 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
             let letter = Letter::read(world, sender, device, &id, node);
             (relay::deliver(world, group, &letter), relay::participant_hash(world, group, node))
         }
+        Chat::Status => {
+            let letter = Letter::read(world, sender, device, &id, node);
+            (relay::post(world, node, &letter), None)
+        }
     };
     Handled { reply: ack.map(|delay| (delay, acknowledged(&id, &to, phash))), jobs }
+}
+
+/// Posts are not encrypted and go to no phone.
+fn to_newsletter(world: &World, sender: &Arc<Account>, device: u16, node: &NodeRef<'_>, (id, to): (&str, &Jid)) -> Handled {
+    let received = world.newsletters.get(to).and_then(|found| newsletters::receive(world, &found, sender, device, node));
+    match received {
+        Ok(received) => {
+            world.counters.messages_accepted.one();
+            let mut reply = acknowledged(id, to, None);
+            reply.attrs.insert("server_id", received.server_id.to_string());
+            Handled { reply: Some((Duration::ZERO, reply)), jobs: Vec::new() }
+        }
+        Err(refusal) => {
+            world.counters.messages_nacked.one();
+            refused(id, to, refusal.code())
+        }
+    }
 }
 
 /// The account's own trouble goes before everybody's.
@@ -184,6 +220,11 @@ impl<'a> Relay<'a> {
         if !concerned {
             return;
         }
+        if target.state().blocked.contains(self.sender.phone) {
+            // It counts as reached: the sender must not learn of it.
+            self.reached.insert(Address { phone: target.phone, device: jid.device });
+            return;
+        }
         let addressing = Addressing::of(jid).unwrap_or(Addressing::Pn);
         self.fanout.get_or_insert(addressing);
         self.reached.insert(Address { phone: target.phone, device: jid.device });
@@ -228,8 +269,12 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// The chat's addressing is that of the `to` the sender chose.
+    /// The chat's addressing is that of the `to` the sender chose. What devices of one account tell each other comes under
+    /// the name that the account goes by: clients expect it by LID once their chats are.
     fn addressing(&self) -> Addressing {
+        if stanza::attr_is(self.node, "category", "peer") {
+            return crate::bundle::addressing_of(self.sender);
+        }
         Addressing::of(self.to).unwrap_or(Addressing::Pn)
     }
 

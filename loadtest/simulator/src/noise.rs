@@ -29,6 +29,8 @@ pub(crate) struct Established {
     pub(crate) write: NoiseCipher,
     /// The client's Noise static key, proven by the handshake.
     pub(crate) client_static: [u8; 32],
+    /// The key it made for this handshake, if all it said may have been recorded from another (IK).
+    pub(crate) client_ephemeral: Option<[u8; 32]>,
     /// The encoded `ClientPayload`.
     pub(crate) payload: Vec<u8>,
 }
@@ -95,7 +97,7 @@ fn ik(keys: &Keys, client_ephemeral: &[u8; 32], hello: &ClientHello) -> Result<S
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_static)?;
     let chain_sealed = noise.encrypt(&keys.cert_chain)?;
     let reply = server_hello(&ephemeral, None, chain_sealed);
-    Ok(Step::Done { reply, established: Box::new(established(noise, client_static, payload)?) })
+    Ok(Step::Done { reply, established: Box::new(established(noise, client_static, Some(*client_ephemeral), payload)?) })
 }
 
 impl Pending {
@@ -109,14 +111,20 @@ impl Pending {
         let client_static = key32(Some(&self.noise.decrypt(static_sealed)?))?;
         self.noise.mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
         let payload = self.noise.decrypt(finish.payload.as_deref().ok_or(Error::Malformed)?)?;
-        established(self.noise, client_static, payload)
+        // Only who has the key to this server's ephemeral one could say this.
+        established(self.noise, client_static, None, payload)
     }
 }
 
 /// `finish` names the ciphers from the initiator's side; ours are the other way round.
-fn established(noise: NoiseHandshake, client_static: [u8; 32], payload: Vec<u8>) -> Result<Established, Error> {
+fn established(
+    noise: NoiseHandshake,
+    client_static: [u8; 32],
+    client_ephemeral: Option<[u8; 32]>,
+    payload: Vec<u8>,
+) -> Result<Established, Error> {
     let (client_writes, client_reads) = noise.finish()?;
-    Ok(Established { read: client_writes, write: client_reads, client_static, payload })
+    Ok(Established { read: client_writes, write: client_reads, client_static, client_ephemeral, payload })
 }
 
 fn server_hello(ephemeral: &KeyPair, static_sealed: Option<Vec<u8>>, payload: Vec<u8>) -> Vec<u8> {

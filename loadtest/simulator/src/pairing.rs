@@ -24,6 +24,9 @@ use crate::world::World;
 
 /// Prepended to the code by clients whose QR a phone's camera app may open.
 const DEEP_LINK: &str = "https://wa.me/settings/linked_devices#";
+/// From the client's signature to 515. A client is still noting that it is paired when it has signed; one that is told to
+/// start again meanwhile may do so twice (`pair.rs` of the client library), and the real server is not that quick.
+const RESTART_AFTER: Duration = Duration::from_millis(100);
 /// How long a client has to close its socket after 515.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -78,6 +81,14 @@ pub(crate) enum Error {
     WrongCode,
 }
 
+/// An unpaired connection that shows a QR code.
+#[derive(Clone)]
+pub(crate) struct Showing {
+    pub(crate) link: Link,
+    /// The name it registered under.
+    pub(crate) name: Option<String>,
+}
+
 /// A phone's scan on its way to the unpaired connection.
 pub(crate) struct Scan {
     pub(crate) code: QrCode,
@@ -94,11 +105,16 @@ struct Offer {
 }
 
 /// Serves an unpaired client until it is linked, goes away, or its time is over.
-pub(crate) async fn serve(world: &Arc<World>, mut wire: Wire, noise_key: [u8; 32]) -> Result<(), wire::Error> {
+pub(crate) async fn serve(
+    world: &Arc<World>,
+    mut wire: Wire,
+    noise_key: [u8; 32],
+    name: Option<String>,
+) -> Result<(), wire::Error> {
     let (link, mut end) = link::pair(world.next_connection());
     let references: Vec<String> = (0..world.options.pairing_refs.max(1)).map(|_| reference()).collect();
     for reference in &references {
-        world.pairings().insert(reference.clone(), link.clone());
+        world.pairings().insert(reference.clone(), Showing { link: link.clone(), name: name.clone() });
     }
     let mut talk = Talk { world, wire: &mut wire, link: &link, noise_key, offer: None, code: Conversation::default() };
     let outcome = tokio::select! {
@@ -279,6 +295,7 @@ async fn conclude(
     scan.account.touch();
     crate::iq::usync::announce_devices(world, &scan.account, device);
     world.counters.pairings.one();
+    tokio::time::sleep(RESTART_AFTER).await;
     let restart = NodeBuilder::new("stream:error").attr("code", "515").build();
     let sent = wire.send(&restart).await;
     let _ = scan.answer.send(Ok(device));

@@ -11,8 +11,10 @@ use wacore_binary::{Node, NodeRef};
 use crate::account::{Account, Outgoing, State};
 use crate::address::{Addressing, PHONE};
 use crate::groups::{self, Group};
+use crate::privacy::{self, Matter};
 use crate::queue::Class;
 use crate::stanza;
+use crate::tokens;
 use crate::world::World;
 
 /// Accounts that are told about one account's presence; one more is not.
@@ -116,7 +118,12 @@ pub(crate) fn take(world: &World, account: &Arc<Account>, device: u16, node: &No
     match (stanza::attr(node, "type").as_deref(), other) {
         (Some("available"), _) => change(world, account, |state| state.presence.available.extend([device])),
         (Some("unavailable"), _) => gone(world, account, device),
-        (Some("subscribe"), Some((target, addressing))) => subscribe(world, account, &target, addressing),
+        // Who may not know is told nothing.
+        (Some("subscribe"), Some((target, addressing)))
+            if tokens::admit(&target, account, node) && privacy::allows(&target, account, Matter::Presence) =>
+        {
+            subscribe(world, account, &target, addressing);
+        }
         (Some("unsubscribe"), Some((target, _))) => {
             target.state().presence.subscribers.remove(&account.phone);
         }
@@ -216,6 +223,9 @@ pub(crate) fn do_in_group(world: &World, account: &Account, group: &Group, doing
 /// Typing goes to every device of the other side that is there now.
 pub(crate) fn do_in_chat(world: &World, account: &Account, target: &Account, addressing: Addressing, doing: Doing) {
     let node = NodeBuilder::new("chatstate").attr("from", account.jid(PHONE, addressing)).children([doing.node()]).build();
+    if target.state().blocked.contains(account.phone) {
+        return;
+    }
     target.state().presence.note(account.phone, doing.name(), None);
     send(world, account, target, &node);
 }

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use crate::account::{Account, Outgoing};
-use crate::address::PHONE;
-use crate::bundle;
+use crate::account::{Account, Device, Outgoing};
+use crate::address::{Addressing, PHONE};
+use crate::business::Business;
 use crate::media::Error;
+use crate::privacy::{self, Matter};
 use crate::queue::Class;
 use crate::stanza;
 use crate::world::World;
@@ -20,6 +21,8 @@ use crate::world::World;
 pub(crate) const ABOUT_LIMIT: usize = 139 * 4;
 /// Bytes of a profile picture.
 pub(crate) const PICTURE_LIMIT: usize = 1024 * 1024;
+/// Accounts that hear of a new text although they never talked with its author.
+const ADDRESS_BOOK_LIMIT: usize = 1_000;
 /// Accounts one account is remembered to have talked with; later ones stay strangers.
 const CHATS_LIMIT: usize = 10_000;
 
@@ -31,6 +34,8 @@ pub(crate) struct Profile {
     /// When the text was set, in Unix seconds; 0 is never.
     pub(crate) about_set: u64,
     pub(crate) picture: Option<Picture>,
+    /// Of a business account.
+    pub(crate) business: Option<Business>,
 }
 
 /// A profile picture. The small one is the same as the large one here.
@@ -39,6 +44,14 @@ pub(crate) struct Picture {
     /// Changes with every picture; clients compare it.
     pub(crate) id: String,
     pub(crate) direct_path: String,
+}
+
+impl Picture {
+    /// Stores an image. Writes a file.
+    pub(crate) fn keep(world: &World, bytes: &[u8]) -> Result<Self, Error> {
+        let direct_path = world.media.keep_picture(bytes)?.direct_path();
+        Ok(Self { id: stanza::unix_millis().to_string(), direct_path })
+    }
 }
 
 /// Whom an account has exchanged messages with, in either direction.
@@ -78,15 +91,13 @@ pub(crate) fn acquaint(one: &Account, other: &Account) {
 pub(crate) fn set_picture(world: &World, account: &Arc<Account>, image: Option<&[u8]>) -> Result<Option<String>, Error> {
     let picture = match image {
         None => None,
-        Some(bytes) => {
-            let direct_path = world.media.keep_picture(bytes)?.direct_path();
-            Some(Picture { id: stanza::unix_millis().to_string(), direct_path })
-        }
+        Some(bytes) => Some(Picture::keep(world, bytes)?),
     };
     let id = picture.as_ref().map(|picture| picture.id.clone());
     account.state().profile.picture = picture;
     account.touch();
-    announce(world, account, "picture", |name| {
+    let told = acquaintances(world, account).into_iter();
+    announce(world, account, "picture", told, Matter::Picture, |name| {
         let change = match &id {
             Some(id) => NodeBuilder::new("set").attr("id", id.as_str()),
             None => NodeBuilder::new("delete"),
@@ -96,7 +107,8 @@ pub(crate) fn set_picture(world: &World, account: &Arc<Account>, image: Option<&
     Ok(id)
 }
 
-/// Sets the text and tells whoever the account has talked with.
+/// Sets the text and tells whoever the account has talked with, and, as if they had it in their address books, whoever is
+/// connected now.
 pub(crate) fn set_about(world: &World, account: &Arc<Account>, text: &str) {
     {
         let mut state = account.state();
@@ -104,16 +116,38 @@ pub(crate) fn set_about(world: &World, account: &Arc<Account>, text: &str) {
         state.profile.about_set = stanza::unix_seconds();
     }
     account.touch();
-    announce(world, account, "status", |_| stanza::bytes("set", text.as_bytes()));
+    let told = connected(world).into_iter().chain(acquaintances(world, account));
+    announce(world, account, "status", told, Matter::About, |_| stanza::bytes("set", text.as_bytes()));
 }
 
-/// A notification for the companions of everybody the account has talked with, and for its own.
-fn announce(world: &World, account: &Arc<Account>, kind: &'static str, change: impl Fn(Jid) -> Node) {
+/// Whom an account has exchanged messages with.
+pub(crate) fn acquaintances(world: &World, account: &Account) -> Vec<Arc<Account>> {
     let chats = account.state().chats.all();
-    let others = chats.into_iter().filter_map(|phone| world.directory.by_phone(phone));
+    chats.into_iter().filter_map(|phone| world.directory.by_phone(phone)).collect()
+}
+
+/// Some of the accounts with a client here.
+fn connected(world: &World) -> Vec<Arc<Account>> {
+    let connected = |account: &Arc<Account>| account.state().devices.values().any(Device::is_connected);
+    world.directory.paired().into_iter().filter(connected).take(ADDRESS_BOOK_LIMIT).collect()
+}
+
+/// A notification for the companions of these others who may know, and for the account's own.
+fn announce(
+    world: &World,
+    account: &Arc<Account>,
+    kind: &'static str,
+    others: impl Iterator<Item = Arc<Account>>,
+    matter: Matter,
+    change: impl Fn(Jid) -> Node,
+) {
+    let mut told = HashSet::new();
     for target in others.chain(std::iter::once(Arc::clone(account))) {
-        let addressing = bundle::addressing_of(&target);
-        let from = account.jid(PHONE, addressing);
+        if !told.insert(target.phone) || !privacy::allows(account, &target, matter) {
+            continue;
+        }
+        // By phone number, also where chats are by LID, as the client library's suite has it.
+        let from = account.jid(PHONE, Addressing::Pn);
         let id = format!("{kind}-{}", uuid::Uuid::new_v4().simple());
         let node = NodeBuilder::new("notification")
             .attr("from", from.clone())

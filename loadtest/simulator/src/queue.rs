@@ -2,6 +2,7 @@
 //! that was written to a dying socket comes again after the reconnect.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -14,6 +15,8 @@ pub(crate) enum Class {
     Receipt,
     /// Kept until the device's ack.
     Notification,
+    /// Kept until the device's ack.
+    Call,
     /// Presence and typing: gone once written, never kept for later.
     Ephemeral,
 }
@@ -27,6 +30,8 @@ pub(crate) struct Entry {
     pub(crate) from: u64,
     /// The marshaled node, with its flag byte.
     pub(crate) stanza: Bytes,
+    /// When it was queued.
+    at: Instant,
     /// How often it was written to a socket.
     pub(crate) deliveries: u32,
     /// Where the ledger notes this entry's fate.
@@ -46,11 +51,12 @@ pub(crate) struct Backlog {
     pub(crate) messages: usize,
     pub(crate) receipts: usize,
     pub(crate) notifications: usize,
+    pub(crate) calls: usize,
 }
 
 impl Backlog {
     pub(crate) fn total(self) -> usize {
-        self.messages + self.receipts + self.notifications
+        self.messages + self.receipts + self.notifications + self.calls
     }
 }
 
@@ -73,7 +79,16 @@ impl Queue {
         limit: usize,
     ) -> bool {
         self.next_seq += 1;
-        self.entries.push_back(Entry { seq: self.next_seq, class, id, from, stanza, deliveries: 0, ledger });
+        self.entries.push_back(Entry {
+            seq: self.next_seq,
+            class,
+            id,
+            from,
+            stanza,
+            at: Instant::now(),
+            deliveries: 0,
+            ledger,
+        });
         let overflow = self.entries.len() > limit;
         if overflow {
             self.entries.pop_front();
@@ -124,9 +139,9 @@ impl Queue {
         retired
     }
 
-    /// Forgets what is worthless to a device that just logged in.
-    pub(crate) fn drop_ephemeral(&mut self) {
-        self.entries.retain(|entry| entry.class != Class::Ephemeral);
+    /// Forgets what is worthless to a device that just logged in: who was typing longer ago than this.
+    pub(crate) fn drop_ephemeral(&mut self, older_than: Duration) {
+        self.entries.retain(|entry| entry.class != Class::Ephemeral || entry.at.elapsed() < older_than);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -148,6 +163,7 @@ impl Queue {
                 Class::Message => backlog.messages += 1,
                 Class::Receipt => backlog.receipts += 1,
                 Class::Notification => backlog.notifications += 1,
+                Class::Call => backlog.calls += 1,
                 Class::Ephemeral => {}
             }
         }

@@ -17,6 +17,9 @@ use crate::world::World;
 /// Receipt types that only tell the server that a device has something; nobody else hears of them.
 const SERVER_ONLY: [&str; 6] = ["sender", "peer_msg", "read-self", "played-self", "hist_sync", "server-error"];
 
+/// What a receipt holds that is about a call (`wacore::stanza::call`).
+const CALLS: [&str; 3] = ["offer", "accept", "reject"];
+
 /// Who sent a receipt, as the other side sees it: a device, or a participant of a group.
 pub(crate) struct Origin {
     from: Jid,
@@ -90,6 +93,11 @@ pub(crate) fn handle(world: &World, account: &Arc<Account>, device: u16, node: &
     };
     let kind = stanza::attr(node, "type");
     let reply = Some(ack(first, &to, kind.as_deref(), node));
+    if CALLS.iter().any(|action| node.get_optional_child(action).is_some()) {
+        // About a call, not a message: the device rings.
+        retire(account, device, Class::Call, &ids, None);
+        return Handled { reply, jobs: Vec::new() };
+    }
     let Some(subject) = Subject::of(world, &to, node) else {
         return Handled { reply, jobs: Vec::new() };
     };
@@ -146,6 +154,7 @@ pub(crate) fn handle_ack(world: &World, account: &Account, device: u16, node: &N
         Some("message") => Class::Message,
         Some("receipt") => Class::Receipt,
         Some("notification") => Class::Notification,
+        Some("call") => Class::Call,
         _ => return,
     };
     let Some(id) = stanza::attr(node, "id") else { return };
@@ -215,8 +224,10 @@ fn forward_retry(world: &World, account: &Account, device: u16, subject: &Subjec
     let id = stanza::attr(node, "id")?;
     let addressing = Addressing::of(&subject.jid)?;
     let group = match subject.group {
+        // A phone's post is not encrypted again: it goes to the next ones.
+        Some(groups::STATUS) if subject.jid.device == PHONE => return None,
+        Some(groups::STATUS) | None => None,
         Some(group) => Some(world.groups.get(group)?),
-        None => None,
     };
     if subject.jid.device == PHONE {
         world.counters.retry_receipts.one();

@@ -14,7 +14,7 @@ use crate::iq::{self, After};
 use crate::link::{Command, Link, LinkEnd};
 use crate::wire::{self, Wire};
 use crate::world::World;
-use crate::{message, presence, receipt};
+use crate::{calls, message, presence, receipt};
 
 /// Queue entries taken under one lock.
 const PUMP: usize = 128;
@@ -148,6 +148,11 @@ impl Session {
                 jobs = answer.jobs;
                 after = answer.after;
             }
+            "call" => {
+                if let Some(reply) = calls::take(&self.world, &self.account, self.device, node) {
+                    self.reply(&reply)?;
+                }
+            }
             "presence" => presence::take(&self.world, &self.account, self.device, node),
             "chatstate" => presence::chat_state(&self.world, &self.account, node),
             // Clients ask for more of the offline queue; it was sent as a whole.
@@ -246,7 +251,7 @@ impl Session {
                 .attr("message", backlog.messages as u64)
                 .attr("receipt", backlog.receipts as u64)
                 .attr("notification", backlog.notifications as u64)
-                .attr("call", 0_u64)
+                .attr("call", backlog.calls as u64)
                 .attr("status", 0_u64)
                 .attr("appdata", 0_u64)
                 .build(),

@@ -18,13 +18,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
-use crate::account::{Account, Device, Habits, PublishedKeys, State};
-use crate::groups;
+use crate::account::{Account, Device, PublishedKeys, State};
+use crate::app_state::Collection;
+use crate::blocklist::Blocked;
+use crate::habits::Habits;
 use crate::handset::{AppStateKey, Handset, Inbox, Item, Sessions, StoredKeys, StoredSenderKeys};
-use crate::iq::app_state::Collection;
+use crate::privacy::Privacy;
 use crate::profile::{Chats, Profile};
 use crate::queue::{Class, Queue};
+use crate::traits::Traits;
 use crate::world::World;
+use crate::{groups, newsletters};
 
 const FOLDER: &str = "accounts";
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -51,9 +55,17 @@ struct StoredAccount {
     #[serde(default)]
     sender_keys: StoredSenderKeys,
     #[serde(default)]
+    traits: Traits,
+    #[serde(default)]
+    registered_as: Option<String>,
+    #[serde(default)]
     profile: Profile,
     #[serde(default)]
     chats: Chats,
+    #[serde(default)]
+    blocked: Blocked,
+    #[serde(default)]
+    privacy: Privacy,
     inbox: Vec<Item>,
 }
 
@@ -115,7 +127,7 @@ pub(crate) fn write_dirty(world: &World) -> anyhow::Result<usize> {
         written += 1;
         world.counters.snapshots.one();
     }
-    Ok(written + groups::store::write_dirty(world, dir)?)
+    Ok(written + groups::store::write_dirty(world, dir)? + newsletters::write_dirty(world, dir)?)
 }
 
 /// Reads every kept account.
@@ -201,8 +213,12 @@ impl StoredAccount {
             paired: state.paired,
             lid_migrated: state.lid_migrated,
             habits: state.habits,
+            traits: state.traits,
+            registered_as: state.registered_as.clone(),
             profile: state.profile.clone(),
             chats: state.chats.clone(),
+            blocked: state.blocked.clone(),
+            privacy: state.privacy.clone(),
             devices: state.devices.iter().map(|(id, device)| StoredDevice::of(*id, device)).collect(),
             collections: state.collections.clone(),
             keys,
@@ -228,9 +244,14 @@ impl StoredAccount {
         state.devices_changed = self.devices_changed;
         state.paired = self.paired;
         state.habits = self.habits;
+        state.traits = self.traits;
+        state.registered_as = self.registered_as;
         state.profile = self.profile;
         state.chats = self.chats;
+        state.blocked = self.blocked;
+        state.privacy = self.privacy;
         state.collections = self.collections;
+        state.collections.values_mut().for_each(Collection::settle);
         for stored in self.devices {
             let (id, device) = stored.restore(options, &mut state)?;
             state.devices.insert(id, device);

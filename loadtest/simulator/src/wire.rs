@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Message;
-use wacore_binary::consts::WA_CONN_HEADER;
 use wacore_binary::{Node, OwnedNodeRef};
 use wacore_noise::NoiseCipher;
 
 use crate::noise::{self, Established};
+use crate::refusal::Refusal;
+use crate::replay::Replays;
+use crate::shape;
 use crate::socket::Socket;
+use crate::splitter::{self, Splitter, push_length};
 use crate::trust::Keys;
 
 /// Before the handshake nobody has a reason to send more than this in one frame.
 const HELLO_LIMIT: usize = 16 * 1024;
-/// `ED` 0 1, a three byte length, then routing data that is of no use here.
-const ROUTING_PREFACE: &[u8; 4] = b"ED\x00\x01";
+/// All that a peer may send, with the WebSocket's own bytes, until its handshake is over.
+const NEWCOMER_BYTES: usize = 64 * 1024;
 const LENGTH_BYTES: usize = 3;
 
 /// Why a connection ended.
@@ -27,12 +30,18 @@ pub(crate) enum Error {
     Closed,
     #[error("the peer does not speak the protocol: {0}")]
     Protocol(&'static str),
-    #[error("a frame of {0} bytes is over the limit")]
+    #[error("{0} bytes, or as many parts, are over the limit")]
     TooLarge(usize),
     #[error("a frame could not be decrypted or decoded")]
     BadFrame,
     #[error("handshake: {0}")]
     Handshake(#[from] noise::Error),
+    #[error("the handshake was seen before")]
+    Replayed,
+    #[error("the handshake took too long")]
+    Slow,
+    #[error("the place went to another newcomer")]
+    Displaced,
     #[error("the peer did not take bytes in time")]
     WriteTimeout,
     #[error("websocket: {0}")]
@@ -52,25 +61,59 @@ impl From<tokio_tungstenite::tungstenite::Error> for Error {
     }
 }
 
+impl From<splitter::Error> for Error {
+    fn from(error: splitter::Error) -> Self {
+        match error {
+            splitter::Error::Header => Self::Protocol("wrong connection header"),
+            splitter::Error::TooLarge(length) => Self::TooLarge(length),
+        }
+    }
+}
+
+impl Error {
+    /// What the connection is closed for; `None` when the peer closed it, which is its right.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        use tokio_tungstenite::tungstenite::Error as Ws;
+        Some(match self {
+            Self::Closed => return None,
+            Self::Displaced => Refusal::Displaced,
+            Self::Slow => Refusal::HandshakeTimedOut,
+            Self::Handshake(_) => Refusal::HandshakeBroken,
+            Self::Replayed => Refusal::HandshakeReplayed,
+            Self::TooLarge(_) => Refusal::FrameTooLarge,
+            Self::WebSocket(error) if matches!(**error, Ws::Capacity(_)) => Refusal::FrameTooLarge,
+            Self::BadFrame => Refusal::FrameBroken,
+            Self::WriteTimeout => Refusal::NotReading,
+            Self::Protocol(_) | Self::WebSocket(_) => Refusal::Protocol,
+        })
+    }
+}
+
 /// The byte side: WebSocket messages in, length-prefixed frames out of them.
 pub(crate) struct Frames {
     socket: WebSocketStream<Socket>,
-    inbound: BytesMut,
+    inbound: Splitter,
     max_frame: usize,
     write_timeout: Duration,
 }
 
 impl Frames {
     pub(crate) fn new(socket: WebSocketStream<Socket>, max_frame: usize, write_timeout: Duration) -> Self {
-        Self { socket, inbound: BytesMut::new(), max_frame, write_timeout }
+        Self { socket, inbound: Splitter::default(), max_frame, write_timeout }
     }
 
-    /// Runs the handshake; the caller bounds its time.
-    pub(crate) async fn handshake(mut self, keys: &Keys) -> Result<(Wire, Peer), Error> {
-        self.read_preface().await?;
+    /// Runs the handshake; the caller bounds its time. Until it is over the peer is held to [`NEWCOMER_BYTES`].
+    pub(crate) async fn handshake(mut self, keys: &Keys, replays: &Replays) -> Result<(Wire, Peer), Error> {
+        self.socket.get_mut().allow(NEWCOMER_BYTES);
+        while !self.inbound.header()? {
+            self.fill().await?;
+        }
         let hello = self.next_frame(HELLO_LIMIT).await?;
         let established = match noise::answer_hello(keys, &hello)? {
             noise::Step::Done { reply, established } => {
+                if established.client_ephemeral.is_some_and(|key| !replays.is_first(key)) {
+                    return Err(Error::Replayed);
+                }
                 self.write_frame(&reply).await?;
                 *established
             }
@@ -80,66 +123,33 @@ impl Frames {
                 pending.finish(&finish)?
             }
         };
-        let Established { read, write, client_static, payload } = established;
+        self.socket.get_mut().allow_all();
+        let Established { read, write, client_static, payload, .. } = established;
         let wire = Wire { frames: self, read, write, read_counter: 0, write_counter: 0, outbound: BytesMut::new() };
         Ok((wire, Peer { client_static, payload }))
     }
 
-    async fn read_preface(&mut self) -> Result<(), Error> {
-        self.fill(WA_CONN_HEADER.len()).await?;
-        if self.inbound.starts_with(ROUTING_PREFACE) {
-            self.inbound.advance(ROUTING_PREFACE.len());
-            let routing = self.read_length().await?;
-            if routing > HELLO_LIMIT {
-                return Err(Error::TooLarge(routing));
-            }
-            self.fill(routing).await?;
-            self.inbound.advance(routing);
-            self.fill(WA_CONN_HEADER.len()).await?;
-        }
-        if !self.inbound.starts_with(&WA_CONN_HEADER) {
-            return Err(Error::Protocol("wrong connection header"));
-        }
-        self.inbound.advance(WA_CONN_HEADER.len());
-        Ok(())
-    }
-
-    async fn read_length(&mut self) -> Result<usize, Error> {
-        self.fill(LENGTH_BYTES).await?;
-        let length = frame_length(&self.inbound).ok_or(Error::BadFrame)?;
-        self.inbound.advance(LENGTH_BYTES);
-        Ok(length)
-    }
-
-    /// Reads until `needed` bytes are buffered. Cancel-safe: what was read stays in the buffer.
-    async fn fill(&mut self, needed: usize) -> Result<(), Error> {
-        while self.inbound.len() < needed {
-            match self.socket.next().await {
-                Some(Ok(Message::Binary(bytes))) => self.inbound.extend_from_slice(&bytes),
-                Some(Ok(Message::Close(_))) | None => return Err(Error::Closed),
-                Some(Ok(Message::Text(_))) => return Err(Error::Protocol("a text message")),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.into()),
-            }
+    /// Reads one WebSocket message. Cancel-safe: what was read stays in the buffer.
+    async fn fill(&mut self) -> Result<(), Error> {
+        match self.socket.next().await {
+            Some(Ok(Message::Binary(bytes))) => self.inbound.push(&bytes),
+            Some(Ok(Message::Close(_))) | None => return Err(Error::Closed),
+            Some(Ok(Message::Text(_))) => return Err(Error::Protocol("a text message")),
+            Some(Ok(_)) => {}
+            Some(Err(_)) if self.socket.get_ref().is_spent() => return Err(Error::TooLarge(NEWCOMER_BYTES)),
+            Some(Err(error)) => return Err(error.into()),
         }
         Ok(())
     }
 
-    /// Cancel-safe: the length stays in the buffer until the whole frame is there.
+    /// Cancel-safe: a frame stays in the buffer until it is whole.
     async fn next_frame(&mut self, limit: usize) -> Result<BytesMut, Error> {
-        self.fill(LENGTH_BYTES).await?;
-        let length = frame_length(&self.inbound).ok_or(Error::BadFrame)?;
-        if length > limit {
-            return Err(Error::TooLarge(length));
+        loop {
+            if let Some(frame) = self.inbound.frame(limit)? {
+                return Ok(frame);
+            }
+            self.fill().await?;
         }
-        self.fill(LENGTH_BYTES + length).await?;
-        self.inbound.advance(LENGTH_BYTES);
-        let frame = self.inbound.split_to(length);
-        if self.inbound.is_empty() {
-            // An idle connection keeps no buffer.
-            self.inbound = BytesMut::new();
-        }
-        Ok(frame)
     }
 
     async fn write_frame(&mut self, frame: &[u8]) -> Result<(), Error> {
@@ -179,9 +189,7 @@ impl Wire {
         let mut frame = self.frames.next_frame(self.frames.max_frame).await?;
         self.read.decrypt_in_place_with_counter(self.read_counter, &mut frame).map_err(|_| Error::BadFrame)?;
         self.read_counter = self.read_counter.checked_add(1).ok_or(Error::Protocol("counter spent"))?;
-        let bytes = wacore_binary::util::unpack_bytes(frame).map_err(|_| Error::BadFrame)?;
-        let node = OwnedNodeRef::new(bytes.clone()).map_err(|_| Error::BadFrame)?;
-        Ok((node, bytes))
+        decode(frame, self.frames.max_frame)
     }
 
     /// Adds a node to the next [`Wire::flush`].
@@ -237,13 +245,17 @@ impl Wire {
     }
 }
 
-fn frame_length(bytes: &[u8]) -> Option<usize> {
-    let [high, middle, low] = *bytes.first_chunk::<LENGTH_BYTES>()?;
-    Some(usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low))
-}
-
-/// Callers stay below 2^24 bytes: what is relayed came in under the same limit.
-fn push_length(out: &mut BytesMut, length: usize) {
-    let [.., high, middle, low] = length.to_be_bytes();
-    out.extend_from_slice(&[high, middle, low]);
+/// Reads the node of a decrypted frame; also the bytes it was marshaled to, without the flag byte.
+pub(crate) fn decode(frame: BytesMut, limit: usize) -> Result<(OwnedNodeRef, Bytes), Error> {
+    let bytes = wacore_binary::util::unpack_bytes(frame).map_err(|_| Error::BadFrame)?;
+    // The library inflates up to 16 MiB.
+    if bytes.len() > limit {
+        return Err(Error::TooLarge(bytes.len()));
+    }
+    shape::check(&bytes).map_err(|error| match error {
+        shape::Error::TooMany => Error::TooLarge(shape::MAX_PARTS),
+        _ => Error::BadFrame,
+    })?;
+    let node = OwnedNodeRef::new(bytes.clone()).map_err(|_| Error::BadFrame)?;
+    Ok((node, bytes))
 }

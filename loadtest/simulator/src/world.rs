@@ -7,14 +7,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::Options;
+use crate::calls::Calls;
 use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::gaps::Gaps;
 use crate::groups::Groups;
 use crate::handset::Pool;
-use crate::link::Link;
+use crate::later::Later;
 use crate::media::Store;
+use crate::newsletters::Newsletters;
+use crate::pairing::Showing;
 use crate::pairing_code::Waiting;
+use crate::refusal::{Refusal, Refusals};
+use crate::replay::Replays;
 use crate::trouble::Trouble;
 use crate::trust::Keys;
 
@@ -24,15 +29,20 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) directory: Directory,
     pub(crate) groups: Groups,
+    pub(crate) newsletters: Newsletters,
     pub(crate) counters: Counters,
     pub(crate) gaps: Gaps,
+    pub(crate) replays: Replays,
     pub(crate) handsets: Pool,
+    pub(crate) later: Later,
     pub(crate) media: Store,
     pub(crate) stop: CancellationToken,
-    pairings: Mutex<HashMap<String, Link>>,
+    pairings: Mutex<HashMap<String, Showing>>,
     codes: Mutex<HashMap<u64, Waiting>>,
+    calls: Mutex<Calls>,
     trouble: Mutex<Trouble>,
     next_connection: AtomicU64,
+    refusals: Refusals,
 }
 
 impl World {
@@ -42,20 +52,25 @@ impl World {
             keys,
             directory: Directory::default(),
             groups: Groups::default(),
+            newsletters: Newsletters::default(),
             counters: Counters::default(),
             gaps: Gaps::default(),
+            replays: Replays::default(),
+            refusals: Refusals::default(),
             handsets,
+            later: Later::default(),
             media,
             stop,
             pairings: Mutex::new(HashMap::new()),
             codes: Mutex::default(),
+            calls: Mutex::default(),
             trouble: Mutex::new(Trouble::default()),
             next_connection: AtomicU64::new(1),
         }
     }
 
-    /// QR references in use and the unpaired connection behind each.
-    pub(crate) fn pairings(&self) -> MutexGuard<'_, HashMap<String, Link>> {
+    /// QR references in use and who shows each.
+    pub(crate) fn pairings(&self) -> MutexGuard<'_, HashMap<String, Showing>> {
         self.pairings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,9 +79,19 @@ impl World {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Every call.
+    pub(crate) fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Faults that apply to every account.
     pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A peer broke the protocol or a limit, and loses its connection.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refusals.note(&self.counters, refusal);
     }
 
     pub(crate) fn next_connection(&self) -> u64 {

@@ -129,6 +129,24 @@ impl Simulator {
         answer.error_for_status()?.json().await.with_context(|| format!("reading the simulator's {path}"))
     }
 
+    /// Accounts with a companion that logs in with one of these Noise static keys, and does no Signal; their numbers.
+    ///
+    /// # Errors
+    /// It does not make them.
+    pub async fn link(&self, noise_keys: &[[u8; 32]]) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Linked {
+            phones: Vec<String>,
+        }
+        let mut phones = Vec::new();
+        for some in noise_keys.chunks(PEOPLE) {
+            let keys: Vec<_> = some.iter().map(hex::encode).collect();
+            phones.extend(self.post::<Linked>("/accounts", &json!({"noise_keys": keys})).await?.phones);
+        }
+        ensure!(phones.len() == noise_keys.len(), "the simulator made {} of {}", phones.len(), noise_keys.len());
+        Ok(phones)
+    }
+
     /// The keys that clients pin.
     ///
     /// # Errors

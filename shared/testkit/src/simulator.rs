@@ -161,6 +161,18 @@ impl Simulator {
         &self.url
     }
 
+    /// The authority that signed its TLS certificate, as PEM: who sends or fetches media has to trust it.
+    ///
+    /// # Errors
+    /// It is not shown.
+    pub async fn tls_authority(&self) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Trust {
+            tls_ca_pem: String,
+        }
+        Ok(self.get::<Trust>("/trust").await?.tls_ca_pem)
+    }
+
     /// What it logged.
     #[must_use]
     pub fn log(&self) -> Vec<String> {

@@ -1,15 +1,18 @@
 //! What developers and CI run: `cargo xtask test`, `cargo xtask cluster`, `cargo xtask faults`, `cargo xtask bench`,
-//! `cargo xtask openapi`, `cargo xtask fuzz-api`, `cargo xtask postgres`, `cargo xtask arrows`, `cargo xtask features`. One
-//! module a command.
+//! `cargo xtask openapi`, `cargo xtask fuzz-api`, `cargo xtask conformance`, `cargo xtask page`, `cargo xtask postgres`,
+//! `cargo xtask arrows`, `cargo xtask features`. One module a command.
 
 mod arrows;
 mod bench;
 mod cluster;
+mod conformance;
 mod faults;
 mod features;
 mod fuzz;
 mod ledger;
+mod npm;
 mod openapi;
+mod page;
 mod shell;
 mod system;
 mod test;
@@ -38,6 +41,10 @@ enum Command {
     Openapi(openapi::Options),
     /// Send requests made up from the description of the API, for up to ten minutes.
     FuzzApi,
+    /// Let a client that nobody here wrote (Baileys) converse with Warren at the simulator.
+    Conformance(conformance::Options),
+    /// Use the simulator's page in a real browser.
+    Page(page::Options),
     /// Run a command beside a Postgres for its tests.
     Postgres(ledger::Options),
     /// Check that crates depend only on the crates they may know.
@@ -54,6 +61,8 @@ fn main() -> anyhow::Result<()> {
         Command::Faults(options) => faults::run(&options),
         Command::Openapi(options) => openapi::run(&options),
         Command::FuzzApi => fuzz::run(),
+        Command::Conformance(options) => conformance::run(&options),
+        Command::Page(options) => page::run(&options),
         Command::Postgres(options) => ledger::run(&options),
         Command::Arrows => arrows::run(),
         Command::Features => features::run(),

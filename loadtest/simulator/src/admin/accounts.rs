@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Result, find};
-use crate::account::Account;
+use super::{Error, Result, body, find};
+use crate::account::{Account, Device};
 use crate::address::{Addressing, PHONE};
 use crate::world::World;
 
@@ -54,6 +56,47 @@ fn view(account: &Account) -> Value {
         "phone_own_copies": own_copies,
         "phone_undecryptable": undecryptable,
     })
+}
+
+/// Accounts made by one request.
+const COUNT_LIMIT: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Linked {
+    /// The Noise static key of each account's companion, 64 hex digits.
+    noise_keys: Vec<String>,
+}
+
+/// Makes accounts with a companion that no phone has scanned: for load that does no Signal. Nobody can encrypt for them.
+pub(super) async fn link(State(world): State<Arc<World>>, bytes: Bytes) -> Result<Json<Value>> {
+    let linked: Linked = body(&bytes)?;
+    if linked.noise_keys.is_empty() || linked.noise_keys.len() > COUNT_LIMIT {
+        return Err(Error::invalid(format!("noise_keys are 1 to {COUNT_LIMIT}")));
+    }
+    let keys = linked.noise_keys.iter().map(|key| hex::decode(key).ok()?.try_into().ok()).collect::<Option<Vec<[u8; 32]>>>();
+    let keys = keys.ok_or_else(|| Error::invalid("a Noise key is 64 hex digits"))?;
+    let made = tokio::task::spawn_blocking(move || {
+        keys.into_iter().map(|key| with_companion(&world, key)).collect::<Result<Vec<_>>>()
+    });
+    let phones =
+        made.await.map_err(|_| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "making accounts failed"))??;
+    Ok(Json(json!({"phones": phones})))
+}
+
+fn with_companion(world: &World, noise_key: [u8; 32]) -> Result<String> {
+    let account = world.directory.obtain(None, None, world.options.lid_migrated)?;
+    {
+        let mut state = account.state();
+        let (device, key_index) = (state.next_device, state.next_key_index);
+        state.next_device += 1;
+        state.next_key_index += 1;
+        state.devices.insert(device, Device::new(key_index, noise_key, noise_key, Vec::new()));
+        state.paired = true;
+        state.devices_changed();
+    }
+    account.touch();
+    Ok(account.phone.to_string())
 }
 
 #[derive(Deserialize)]

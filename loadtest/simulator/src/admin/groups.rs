@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{Error, Result, body, find};
 use crate::account::Account;
 use crate::address::parse_phone;
+use crate::groups::community::Ties;
 use crate::groups::{self, Change, Ephemeral, Group, Joined, MAX_MEMBERS, New, Rank, Refusal, Setting, Settings, view};
 use crate::world::World;
 
@@ -95,7 +96,7 @@ pub(super) async fn create(State(world): State<Arc<World>>, bytes: Bytes) -> Res
         ephemeral: None,
     };
     let description = create.description.map(|text| (description_id(), text));
-    let new = New { subject: create.subject, description, participants, settings };
+    let new = New { subject: create.subject, description, participants, settings, ties: Ties::default() };
     let (group, _) = groups::create(&world, &owner, new)?;
     Ok(Json(view::json(&group)))
 }

@@ -2,6 +2,7 @@
 //! that only testers reach.
 
 mod accounts;
+mod calls;
 mod groups;
 mod media;
 mod pairing;
@@ -49,7 +50,10 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/admin/people/{phone}/inbox", get(people::inbox).delete(people::clear_inbox))
         .route("/admin/groups", get(groups::list).post(groups::create))
         .route("/admin/groups/{id}", get(groups::show).post(groups::change))
-        .route("/admin/accounts", get(accounts::list))
+        .route("/admin/calls", get(calls::list))
+        .route("/admin/people/{phone}/call", post(calls::dial))
+        .route("/admin/people/{phone}/hang-up", post(calls::hang_up))
+        .route("/admin/accounts", get(accounts::list).post(accounts::link))
         .route("/admin/gaps", get(accounts::gaps))
         .route("/admin/accounts/{phone}/ground-truth", get(accounts::ground_truth))
         .route("/admin/accounts/{phone}/drop", post(trouble::drop_connections))

@@ -16,7 +16,7 @@ use super::{Error, Result, body};
 use crate::account::Account;
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::link::Command;
-use crate::pairing::{self, QrCode, Scan};
+use crate::pairing::{self, QrCode, Scan, Showing};
 use crate::world::World;
 
 /// From the scan to the client's signature.
@@ -37,7 +37,7 @@ pub(super) async fn scan(
     text: String,
 ) -> Result<Json<Value>> {
     let code = QrCode::parse(&text).ok_or_else(|| Error::invalid("not the text of a linking QR code"))?;
-    let link =
+    let Showing { link, name } =
         world.pairings().get(&code.reference).cloned().ok_or_else(|| {
             Error::new(StatusCode::NOT_FOUND, "unknown_ref", "no open connection shows this code (any more)")
         })?;
@@ -45,7 +45,11 @@ pub(super) async fn scan(
         None => None,
         Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))?),
     };
-    let account = world.directory.obtain(phone, scanner.name, world.options.lid_migrated)?;
+    let account = match (phone, scanner.name, name) {
+        // Nobody said who scans: a client's own name stands for its phone.
+        (None, None, Some(name)) => world.directory.registered(&name, world.options.lid_migrated)?,
+        (phone, name, _) => world.directory.obtain(phone, name, world.options.lid_migrated)?,
+    };
     let (answer, answered) = oneshot::channel();
     let scan = Box::new(Scan { code, account: Arc::clone(&account), answer });
     if !link.command(Command::Scan(scan)) {

@@ -1,4 +1,4 @@
-//! People: phones without a client. They receive, confirm, read and write.
+//! People: phones without a client. They receive, confirm, read and write, by themselves if they are told so.
 
 use std::sync::Arc;
 
@@ -7,42 +7,60 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use super::{Error, Result, body, find};
-use crate::account::{Account, Habits};
+use crate::account::Account;
 use crate::address::{Addressing, PHONE, parse_phone};
-use crate::handset::{Job, Task};
-use crate::presence;
+use crate::handset::{self, Job, Task};
 use crate::world::World;
+use crate::{habits, presence, stanza};
 
 /// People made by one request.
 const COUNT_LIMIT: u64 = 10_000;
 /// Messages in one page of an inbox.
 const PAGE_LIMIT: usize = 1_000;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Create {
+/// A request about people: who, and how they behave.
+struct Wanted {
     phone: Option<String>,
     name: Option<String>,
     count: Option<u64>,
-    auto_read: Option<bool>,
-    auto_receipt: Option<bool>,
-    online: Option<bool>,
+    habits: habits::Change,
+}
+
+impl Wanted {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let mut fields: Map<String, Value> = body(bytes)?;
+        let (phone, name) = (take(&mut fields, "phone")?, take(&mut fields, "name")?);
+        let count = take(&mut fields, "count")?;
+        // What is left says how they behave, or is a mistake.
+        let habits: habits::Change = parsed(Value::Object(fields))?;
+        habits.check().map_err(Error::invalid)?;
+        Ok(Self { phone, name, count, habits })
+    }
+}
+
+fn take<T: DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>> {
+    fields.remove(name).map_or(Ok(None), parsed)
+}
+
+fn parsed<T: DeserializeOwned>(value: Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// Makes people. With a number that exists, changes that person's habits and returns it.
 pub(super) async fn create(State(world): State<Arc<World>>, bytes: Bytes) -> Result<Json<Value>> {
-    let create: Create = body(&bytes)?;
-    let count = create.count.unwrap_or(1);
+    let Wanted { phone, name, count, habits } = Wanted::read(&bytes)?;
+    let count = count.unwrap_or(1);
     if count == 0 || count > COUNT_LIMIT {
         return Err(Error::invalid(format!("count must be between 1 and {COUNT_LIMIT}")));
     }
-    if create.phone.is_some() && count != 1 {
+    if phone.is_some() && count != 1 {
         return Err(Error::invalid("a phone number is for one person only"));
     }
-    let phone = match create.phone.as_deref() {
+    let phone = match phone.as_deref() {
         None => None,
         Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))?),
     };
@@ -50,15 +68,8 @@ pub(super) async fn create(State(world): State<Arc<World>>, bytes: Bytes) -> Res
     let people = tokio::task::spawn_blocking(move || -> Result<Vec<Value>> {
         let mut people = Vec::new();
         for _ in 0..count {
-            let person = maker.directory.obtain(phone, create.name.clone(), maker.options.lid_migrated)?;
-            {
-                let mut state = person.state();
-                let habits = &mut state.habits;
-                habits.auto_read = create.auto_read.unwrap_or(habits.auto_read);
-                habits.auto_receipt = create.auto_receipt.unwrap_or(habits.auto_receipt);
-                habits.online = create.online.unwrap_or(habits.online);
-            }
-            person.touch();
+            let person = maker.directory.obtain(phone, name.clone(), maker.options.lid_migrated)?;
+            behave(&maker, &person, &habits);
             people.push(view(&person));
         }
         Ok(people)
@@ -66,6 +77,20 @@ pub(super) async fn create(State(world): State<Arc<World>>, bytes: Bytes) -> Res
     .await
     .map_err(|_| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "making people failed"))??;
     Ok(Json(json!({"people": people})))
+}
+
+/// Changes a phone's habits; whether it came online by that.
+fn behave(world: &World, account: &Arc<Account>, change: &habits::Change) -> bool {
+    let woke = presence::change(world, account, |state| {
+        let before = state.habits;
+        state.habits = change.apply(before, stanza::unix_millis());
+        !before.online && state.habits.online
+    });
+    if change.away().is_some() {
+        handset::resume_absence(world, account);
+    }
+    account.touch();
+    woke
 }
 
 /// Everybody without a linked client.
@@ -89,6 +114,10 @@ fn view(account: &Account) -> Value {
         "auto_read": habits.auto_read,
         "auto_receipt": habits.auto_receipt,
         "online": habits.online,
+        "echo": habits.echo,
+        "slow_ms": habits.slow_ms,
+        "typing_ms": habits.typing_ms,
+        "back_at_ms": habits.back_at_ms,
         "inbox": handset.inbox.len(),
         "undecryptable": handset.undecryptable,
         "retries_sent": handset.retries_sent,
@@ -97,33 +126,18 @@ fn view(account: &Account) -> Value {
     })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Change {
-    name: Option<String>,
-    auto_read: Option<bool>,
-    auto_receipt: Option<bool>,
-    online: Option<bool>,
-}
-
-/// Changes a phone's habits; one that comes online takes what waited.
+/// Changes a phone's name and habits; one that comes online takes what waited.
 pub(super) async fn change(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
-    let change: Change = body(&bytes)?;
+    let wanted = Wanted::read(&bytes)?;
+    if wanted.phone.is_some() || wanted.count.is_some() {
+        return Err(Error::invalid("a phone number and a count are for new people"));
+    }
     let account = find(&world, &phone)?;
-    let woke = presence::change(&world, &account, |state| {
-        if let Some(name) = change.name {
-            state.name = name;
-        }
-        let before = state.habits;
-        state.habits = Habits {
-            auto_read: change.auto_read.unwrap_or(before.auto_read),
-            auto_receipt: change.auto_receipt.unwrap_or(before.auto_receipt),
-            online: change.online.unwrap_or(before.online),
-        };
-        !before.online && state.habits.online
-    });
-    account.touch();
-    if woke {
+    if let Some(name) = wanted.name {
+        account.state().name.clone_from(&name);
+        world.handsets.submit(Job { account: Arc::clone(&account), task: Task::Rename { name } }).await;
+    }
+    if behave(&world, &account, &wanted.habits) {
         world.handsets.submit(Job { account: Arc::clone(&account), task: Task::Wake }).await;
     }
     Ok(Json(view(&account)))

@@ -17,11 +17,11 @@ use super::groups::find_group;
 use super::{Error, Result, body, find};
 use crate::account::Account;
 use crate::address::PHONE;
-use crate::bundle;
 use crate::groups::Group;
 use crate::handset::draft::{self, Attached, Draft};
-use crate::handset::{Job, Task};
+use crate::handset::{Job, Task, message_id};
 use crate::world::World;
+use crate::{bundle, profile};
 
 /// Messages sent by one request.
 const COUNT_LIMIT: u64 = 10_000;
@@ -51,6 +51,8 @@ struct Send {
 enum To {
     Person(Arc<Account>),
     Group(Arc<Group>),
+    /// `status@broadcast`.
+    Status,
 }
 
 impl Send {
@@ -77,8 +79,11 @@ impl Send {
 }
 
 impl To {
-    /// Reads a phone number, or a group's address with its `@g.us`.
+    /// Reads a phone number, a group's address with its `@g.us`, or `status@broadcast`.
     fn find(world: &World, writer: &Account, text: &str) -> Result<Self> {
+        if text.trim() == "status@broadcast" {
+            return Ok(Self::Status);
+        }
         if text.trim().ends_with("@g.us") {
             let group = find_group(world, text)?;
             group.may_write(writer.phone)?;
@@ -96,14 +101,16 @@ impl To {
         match self {
             Self::Person(person) => person.jid(PHONE, bundle::addressing_of(person)),
             Self::Group(group) => group.jid(),
+            Self::Status => Jid::status_broadcast(),
         }
     }
 
     /// Everybody whose devices get what is written.
-    fn readers(&self, world: &World) -> Vec<Arc<Account>> {
+    fn readers(&self, world: &World, writer: &Account) -> Vec<Arc<Account>> {
         match self {
             Self::Person(person) => vec![Arc::clone(person)],
             Self::Group(group) => group.members().into_iter().filter_map(|phone| world.directory.by_phone(phone)).collect(),
+            Self::Status => profile::acquaintances(world, writer),
         }
     }
 
@@ -112,6 +119,7 @@ impl To {
         match self {
             Self::Person(person) => Task::Send { to: Arc::clone(person), id, message },
             Self::Group(group) => Task::SendToGroup { group: Arc::clone(group), id, message },
+            Self::Status => Task::Post { id, message },
         }
     }
 }
@@ -122,7 +130,7 @@ pub(super) async fn send(State(world): State<Arc<World>>, Path(phone): Path<Stri
     let count = send.check()?;
     let account = find(&world, &phone)?;
     let to = To::find(&world, &account, &send.to)?;
-    for reader in to.readers(&world) {
+    for reader in to.readers(&world, &account) {
         await_keys(&reader).await;
     }
     let mut messages = Vec::new();
@@ -168,10 +176,4 @@ async fn await_keys(to: &Account) {
     };
     // Devices without keys after that are left out and counted.
     let _ = tokio::time::timeout(KEYS_LIMIT, published).await;
-}
-
-/// `3EB0` and random hex digits, as WhatsApp's clients make them.
-fn message_id() -> String {
-    let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-    format!("3EB0{}", random.get(..18).unwrap_or(&random))
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::groups::find_group;
 use super::{Error, Result, body, find};
 use crate::bundle;
+use crate::business::Business;
 use crate::presence::{self, Doing};
 use crate::profile::{self, ABOUT_LIMIT, PICTURE_LIMIT};
 use crate::world::World;
@@ -87,6 +88,8 @@ struct Profile {
     about: Option<String>,
     /// JPEG in Base64; empty removes the picture.
     picture: Option<String>,
+    /// Makes it a business account.
+    business: Option<Business>,
 }
 
 /// What an account shows of itself.
@@ -96,7 +99,9 @@ pub(super) async fn profile(State(world): State<Arc<World>>, Path(phone): Path<S
         let state = account.state();
         (state.name.clone(), state.profile.clone())
     };
-    Ok(Json(json!({"name": name, "about": shown.about, "about_set": shown.about_set, "picture": shown.picture})))
+    Ok(Json(
+        json!({"name": name, "about": shown.about, "about_set": shown.about_set, "picture": shown.picture, "business": shown.business}),
+    ))
 }
 
 /// Changes what a person shows; whoever it has talked with is told.
@@ -109,6 +114,9 @@ pub(super) async fn change_profile(
     let account = find(&world, &phone)?;
     if change.about.as_ref().is_some_and(|about| about.len() > ABOUT_LIMIT) {
         return Err(Error::invalid(format!("about has at most {ABOUT_LIMIT} bytes")));
+    }
+    if change.business.as_ref().is_some_and(|business| !business.fits()) {
+        return Err(Error::invalid("a text of the business profile is too long, or it has too many websites"));
     }
     let picture = match &change.picture {
         None => None,
@@ -130,6 +138,10 @@ pub(super) async fn change_profile(
     }
     if let Some(about) = &change.about {
         profile::set_about(&world, &account, about);
+    }
+    if let Some(business) = change.business {
+        account.state().profile.business = Some(business);
+        account.touch();
     }
     profile(State(world), Path(phone)).await
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use super::community::{self, Ties};
 use super::notice::{self, tell};
 use super::{
     DESCRIPTION_LIMIT, Description, Group, MAX_MEMBERS, MAX_REQUESTS, REVOKED_LIMIT, Rank, Refusal, SUBJECT_LIMIT, Setting,
@@ -9,6 +10,7 @@ use super::{
 };
 use crate::account::Account;
 use crate::bundle;
+use crate::privacy::{self, Matter};
 use crate::stanza;
 use crate::world::World;
 
@@ -22,24 +24,33 @@ pub(crate) struct New {
     pub(crate) description: Option<(String, String)>,
     pub(crate) participants: Vec<Arc<Account>>,
     pub(crate) settings: Settings,
+    pub(crate) ties: Ties,
 }
 
 /// Makes a group; answers it and the code of each participant.
 pub(crate) fn create(world: &World, by: &Account, new: New) -> Result<(Arc<Group>, Vec<u16>), Refusal> {
     let subject = Signed { text: checked_subject(new.subject)?, by: by.phone, at: stanza::unix_seconds() };
     let description = new.description.map(|(id, text)| checked_description(id, text, by.phone)).transpose()?;
+    if let Some(parent) = new.ties.parent {
+        community::may_make_group(world, by, parent)?;
+    }
     let group = world.groups.make(by.phone, bundle::addressing_of(by), subject).ok_or(Refusal::FULL)?;
     let codes = {
         let mut state = group.state();
         state.settings = new.settings;
+        state.ties = new.ties;
         state.description = description;
         enter(world, &group, &mut state, by.phone, Rank::SuperAdmin);
-        let codes = new.participants.iter().map(|account| admit(world, &group, &mut state, account)).collect();
+        let codes = new.participants.iter().map(|account| admit(world, &group, &mut state, by, account)).collect();
         let everybody: Vec<u64> = state.members.keys().copied().collect();
         tell(world, &group, Some(by), everybody, notice::welcome(world, &group, &state, Some("new"), None));
         codes
     };
     group.touch();
+    if let Some(parent) = new.ties.parent {
+        world.groups.tied(group.id, parent);
+        community::gather(world, by, parent, &group.members());
+    }
     Ok((group, codes))
 }
 
@@ -150,12 +161,21 @@ impl Change<'_> {
                 if left == 0 {
                     return Refusal::FULL.code;
                 }
+                if !privacy::allows(account, self.by, Matter::GroupAdd) {
+                    return Refusal::NOT_ADDED.code;
+                }
                 left -= 1;
                 taken.push(account.phone);
                 DONE
             })
             .collect();
         take_in(self.world, self.group, &mut state, self.by, &taken, None);
+        let ties = state.ties;
+        drop(state);
+        // Who is in a group of a community is in the community, and who is in the community hears its announcements.
+        if let Some(parent) = ties.parent.or(ties.community.map(|_| self.group.id)) {
+            community::gather(self.world, self.by, parent, &taken);
+        }
         Ok(codes)
     }
 
@@ -293,7 +313,7 @@ impl Change<'_> {
         self.group.touch();
     }
 
-    fn member(&self) -> Result<MutexGuard<'_, State>, Refusal> {
+    pub(super) fn member(&self) -> Result<MutexGuard<'_, State>, Refusal> {
         let state = self.group.state();
         if state.rank(self.by.phone).is_none() { Err(Refusal::NOT_A_MEMBER) } else { Ok(state) }
     }
@@ -304,7 +324,7 @@ impl Change<'_> {
     }
 
     /// For subject and description: a member, in a locked group an admin.
-    fn describing(&self) -> Result<MutexGuard<'_, State>, Refusal> {
+    pub(super) fn describing(&self) -> Result<MutexGuard<'_, State>, Refusal> {
         let state = self.member()?;
         let admin = state.rank(self.by.phone).is_some_and(Rank::is_admin);
         if state.settings.locked && !admin { Err(Refusal::NOT_AN_ADMIN) } else { Ok(state) }
@@ -340,19 +360,22 @@ fn enter(world: &World, group: &Group, state: &mut State, phone: u64, rank: Rank
 }
 
 /// Takes a participant of a new group in.
-fn admit(world: &World, group: &Group, state: &mut State, account: &Account) -> u16 {
+fn admit(world: &World, group: &Group, state: &mut State, by: &Account, account: &Account) -> u16 {
     if state.members.contains_key(&account.phone) {
         return Refusal::ALREADY_IN.code;
     }
     if state.members.len() >= MAX_MEMBERS {
         return Refusal::FULL.code;
     }
+    if !privacy::allows(account, by, Matter::GroupAdd) {
+        return Refusal::NOT_ADDED.code;
+    }
     enter(world, group, state, account.phone, Rank::Member);
     DONE
 }
 
 /// Takes people in: the others learn who came, the new ones learn what they came to.
-fn take_in(world: &World, group: &Group, state: &mut State, by: &Account, people: &[u64], reason: Option<&str>) {
+pub(super) fn take_in(world: &World, group: &Group, state: &mut State, by: &Account, people: &[u64], reason: Option<&str>) {
     if people.is_empty() {
         return;
     }

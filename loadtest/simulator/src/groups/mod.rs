@@ -4,7 +4,9 @@
 //! Not known about the real server, and guessed here: which of the codes of [`Refusal`] it uses where; each says so.
 
 mod change;
+pub(crate) mod community;
 mod notice;
+pub(crate) mod picture;
 mod registry;
 pub(crate) mod relay;
 pub(crate) mod store;
@@ -16,11 +18,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde::{Deserialize, Serialize};
-use wacore_binary::{Jid, Server};
+use wacore_binary::{Jid, JidExt as _, Server};
 
 use crate::address::Addressing;
+use crate::profile::Picture;
 use crate::stanza;
 use crate::world::World;
+
+use community::Ties;
 
 pub(crate) use change::{Change, Joined, New, behind, create, join};
 pub(crate) use registry::Groups;
@@ -52,8 +57,11 @@ impl Refusal {
     pub(crate) const NO_LINK_FOR_MEMBERS: Self = Self { code: 401, text: "not-authorized" };
     pub(crate) const NOT_A_MEMBER: Self = Self { code: 403, text: "forbidden" };
     pub(crate) const NOT_AN_ADMIN: Self = Self { code: 403, text: "forbidden" };
+    /// Who lets only some people add them to groups is asked in another way.
+    pub(crate) const NOT_ADDED: Self = Self { code: 403, text: "forbidden" };
     /// Nobody else removes or demotes the one who made the group. The code is a guess.
     pub(crate) const OWNER_STAYS: Self = Self { code: 403, text: "forbidden" };
+    pub(crate) const NOT_A_COMMUNITY: Self = Self { code: 400, text: "bad-request" };
     pub(crate) const NO_GROUP: Self = Self { code: 404, text: "item-not-found" };
     pub(crate) const NOT_HERE: Self = Self { code: 404, text: "item-not-found" };
     /// Who was removed by an admin does not come back by link.
@@ -68,6 +76,8 @@ impl Refusal {
     pub(crate) const FULL: Self = Self { code: 419, text: "resource-limit" };
     /// A message of a member to a group where only admins write. The code is a guess.
     pub(crate) const ADMINS_ONLY: Self = Self { code: 420, text: "not-allowed" };
+    /// A post to `status@broadcast` with an addressing mode (`wacore::send::group`).
+    pub(crate) const BAD_POST: Self = Self { code: 479, text: "smax-invalid" };
     /// A message addressed by phone number to a group that uses LIDs, or the other way round.
     pub(crate) const WRONG_ADDRESSING: Self = Self { code: 421, text: "stale-addressing-mode" };
 }
@@ -169,8 +179,12 @@ pub(crate) struct Group {
 pub(crate) struct State {
     pub(crate) subject: Signed,
     pub(crate) description: Option<Description>,
+    #[serde(default)]
+    pub(crate) picture: Option<Picture>,
     pub(crate) members: BTreeMap<u64, Member>,
     pub(crate) settings: Settings,
+    #[serde(default)]
+    pub(crate) ties: Ties,
     /// Who asked to join, and when.
     pub(crate) requests: BTreeMap<u64, u64>,
     pub(crate) invite: String,
@@ -185,8 +199,10 @@ impl State {
         Self {
             subject,
             description: None,
+            picture: None,
             members: BTreeMap::new(),
             settings: Settings::default(),
+            ties: Ties::default(),
             requests: BTreeMap::new(),
             invite: new_code(),
             revoked: VecDeque::new(),
@@ -260,13 +276,20 @@ impl Group {
     }
 }
 
-/// `<digits>@g.us`.
+/// The number under which phones and receipts know `status@broadcast`: like a group, it names the author beside the chat,
+/// and its messages are under sender keys. No group has it.
+pub(crate) const STATUS: u64 = 0;
+
+/// `<digits>@g.us`, or `status@broadcast`.
 pub(crate) fn jid(id: u64) -> Jid {
-    Jid::group(id.to_string())
+    if id == STATUS { Jid::status_broadcast() } else { Jid::group(id.to_string()) }
 }
 
 /// The number of a group's address. Groups of the old form (`<phone>-<time>@g.us`) are not made here.
 pub(crate) fn id_of(jid: &Jid) -> Option<u64> {
+    if jid.is_status_broadcast() {
+        return Some(STATUS);
+    }
     (jid.server == Server::Group).then(|| jid.user.parse().ok()).flatten()
 }
 
@@ -278,7 +301,8 @@ pub(crate) fn addressing_in(world: &World, chat: &Jid) -> Addressing {
 
 /// A group as people write it: its digits, with or without `@g.us`.
 pub(crate) fn parse_id(text: &str) -> Option<u64> {
-    text.trim().trim_end_matches("@g.us").parse().ok()
+    let text = text.trim();
+    if text == "status@broadcast" { Some(STATUS) } else { text.trim_end_matches("@g.us").parse().ok() }
 }
 
 /// The attribute value clients know an addressing by.

@@ -20,6 +20,7 @@ struct Index {
     /// Valid and reset codes.
     by_code: HashMap<String, u64>,
     by_member: HashMap<u64, BTreeSet<u64>>,
+    by_community: HashMap<u64, BTreeSet<u64>>,
 }
 
 /// The groups. Its locks are taken last and only for the time of a lookup.
@@ -61,6 +62,27 @@ impl Groups {
         ids.iter().filter_map(|id| index.by_id.get(id).cloned()).collect()
     }
 
+    /// The groups that belong to a community, by number.
+    pub(crate) fn of_community(&self, community: u64) -> Vec<Arc<Group>> {
+        let index = self.read();
+        let Some(ids) = index.by_community.get(&community) else { return Vec::new() };
+        ids.iter().filter_map(|id| index.by_id.get(id).cloned()).collect()
+    }
+
+    pub(super) fn tied(&self, id: u64, community: u64) {
+        self.write().by_community.entry(community).or_default().insert(id);
+    }
+
+    pub(super) fn untied(&self, id: u64, community: u64) {
+        let mut index = self.write();
+        if let Some(ids) = index.by_community.get_mut(&community) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                index.by_community.remove(&community);
+            }
+        }
+    }
+
     /// Everybody who shares a group with this phone number.
     pub(crate) fn fellows(&self, phone: u64) -> BTreeSet<u64> {
         let mut fellows: BTreeSet<u64> = self.of_member(phone).iter().flat_map(|group| group.members()).collect();
@@ -97,11 +119,15 @@ impl Groups {
     /// Adds a loaded group.
     pub(crate) fn insert(&self, group: Group) {
         let group = Arc::new(group);
-        let (codes, members) = {
+        let (codes, members, parent) = {
             let state = group.state();
-            (state.codes().cloned().collect::<Vec<_>>(), state.members.keys().copied().collect::<Vec<_>>())
+            let members = state.members.keys().copied().collect::<Vec<_>>();
+            (state.codes().cloned().collect::<Vec<_>>(), members, state.ties.parent)
         };
         let mut index = self.write();
+        if let Some(parent) = parent {
+            index.by_community.entry(parent).or_default().insert(group.id);
+        }
         for code in codes {
             index.by_code.insert(code, group.id);
         }
@@ -140,6 +166,9 @@ impl Groups {
             index.by_code.remove(code);
         }
         index.by_id.remove(&id);
+        if let Some(ids) = state.ties.parent.and_then(|parent| index.by_community.get_mut(&parent)) {
+            ids.remove(&id);
+        }
         drop(index);
         self.ended().push(id);
     }

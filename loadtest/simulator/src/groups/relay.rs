@@ -9,7 +9,7 @@ use wacore::messages::MessageUtils;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, NodeRef};
 
-use super::{Group, Refusal, mode};
+use super::{Group, Refusal, STATUS, mode};
 use crate::account::{Account, Outgoing};
 use crate::address::{Address, Addressing, PHONE};
 use crate::handset::{Ciphertext, Incoming, Job, Task};
@@ -17,6 +17,9 @@ use crate::message::FORWARDED;
 use crate::queue::Class;
 use crate::stanza;
 use crate::world::World;
+
+/// People named in one post to `status@broadcast`.
+const AUDIENCE_LIMIT: usize = 5_000;
 
 /// One message to a group, as its author sealed it.
 pub(crate) struct Letter<'a> {
@@ -83,6 +86,11 @@ pub(crate) fn check_addressing(group: &Group, node: &NodeRef<'_>) -> Result<(), 
     if named.is_some_and(|named| named != mode(group.addressing)) { Err(Refusal::WRONG_ADDRESSING) } else { Ok(()) }
 }
 
+/// A post says nothing of how it names people; clients report that the server refuses one that does.
+pub(crate) fn check_status(node: &NodeRef<'_>) -> Result<(), Refusal> {
+    if stanza::attr(node, "addressing_mode").is_some() { Err(Refusal::BAD_POST) } else { Ok(()) }
+}
+
 /// The hash over all devices of all members, when the author's own differs: it learns from it that its lists are stale.
 /// Clients hash their own sending device along, and send a hash with everything but repetitions for one device.
 pub(crate) fn participant_hash(world: &World, group: &Group, node: &NodeRef<'_>) -> Option<String> {
@@ -98,16 +106,51 @@ pub(crate) fn participant_hash(world: &World, group: &Group, node: &NodeRef<'_>)
 /// Hands a message to every device of every member but the one that wrote it. What follows for phones is returned:
 /// the caller queues it, and may be made to wait by it. Nothing happens when the author is not in the group any more.
 pub(crate) fn deliver(world: &World, group: &Group, letter: &Letter<'_>) -> Vec<Job> {
-    let name = letter.sender.state().name.clone();
-    let envelope = Envelope { group, letter, name };
     // Held to the end: see the order that `Group` promises.
     let state = group.state();
     if state.rank(letter.sender.phone).is_none() {
         return Vec::new();
     }
+    let circle = Circle { number: group.id, addressing: group.addressing, told: true };
+    hand_round(world, &circle, letter, state.members.keys().copied())
+}
+
+/// Hands a post to `status@broadcast` to its audience, which is in the stanza: whoever the author named, and his own
+/// other devices. An account that blocked the author gets none.
+pub(crate) fn post(world: &World, node: &NodeRef<'_>, letter: &Letter<'_>) -> Vec<Job> {
+    let named = node.get_optional_child("participants").into_iter().flat_map(|list| list.get_children_by_tag("to"));
+    let named = named.take(AUDIENCE_LIMIT).filter_map(|to| world.directory.locate(&stanza::attr_jid(to, "jid")?));
+    let mut audience: BTreeSet<u64> = named
+        .filter(|account| !account.state().blocked.contains(letter.sender.phone))
+        .map(|account| account.phone)
+        .collect();
+    audience.extend(letter.own.keys().map(|address| address.phone));
+    audience.insert(letter.sender.phone);
+    let circle = Circle { number: STATUS, addressing: Addressing::Lid, told: false };
+    hand_round(world, &circle, letter, audience.into_iter())
+}
+
+/// Hands a phone's post to these accounts.
+pub(crate) fn post_to(world: &World, audience: &[Arc<Account>], letter: &Letter<'_>) -> Vec<Job> {
+    let circle = Circle { number: STATUS, addressing: Addressing::Lid, told: false };
+    hand_round(world, &circle, letter, audience.iter().map(|account| account.phone))
+}
+
+/// Who reads a message together, and how they are named in it.
+#[derive(Clone, Copy)]
+struct Circle {
+    number: u64,
+    addressing: Addressing,
+    /// Whether the stanza says how: in a group it does.
+    told: bool,
+}
+
+fn hand_round(world: &World, circle: &Circle, letter: &Letter<'_>, people: impl Iterator<Item = u64>) -> Vec<Job> {
+    let name = letter.sender.state().name.clone();
+    let envelope = Envelope { circle: *circle, letter, name };
     let common = letter.shared.as_ref().and_then(|shared| envelope.marshaled(std::slice::from_ref(shared), false));
     let mut jobs = Vec::new();
-    for account in state.members.keys().filter_map(|phone| world.directory.by_phone(*phone)) {
+    for account in people.filter_map(|phone| world.directory.by_phone(phone)) {
         for device in account.device_ids() {
             let address = Address { phone: account.phone, device };
             if address == (Address { phone: letter.sender.phone, device: letter.device }) {
@@ -135,7 +178,7 @@ pub(crate) fn deliver(world: &World, group: &Group, letter: &Letter<'_>) -> Vec<
 
 /// A letter with what stands on the outside.
 struct Envelope<'a> {
-    group: &'a Group,
+    circle: Circle,
     letter: &'a Letter<'a>,
     name: String,
 }
@@ -157,14 +200,16 @@ impl Envelope<'_> {
     fn marshaled(&self, sealed: &[Node], with_identity: bool) -> Option<Bytes> {
         let letter = self.letter;
         let mut builder = NodeBuilder::new("message")
-            .attr("from", self.group.jid())
-            .attr("participant", self.author(self.group.addressing))
+            .attr("from", super::jid(self.circle.number))
+            .attr("participant", self.author(self.circle.addressing))
             .attr("id", letter.id)
             .attr("t", letter.timestamp)
             .attr("type", letter.kind.as_str())
-            .attr("notify", self.name.as_str())
-            .attr("addressing_mode", mode(self.group.addressing));
-        builder = match self.group.addressing {
+            .attr("notify", self.name.as_str());
+        if self.circle.told {
+            builder = builder.attr("addressing_mode", mode(self.circle.addressing));
+        }
+        builder = match self.circle.addressing {
             Addressing::Lid => builder.attr("participant_pn", self.author(Addressing::Pn)),
             Addressing::Pn => builder.attr("participant_lid", self.author(Addressing::Lid)),
         };
@@ -185,7 +230,7 @@ impl Envelope<'_> {
             id: self.letter.id.to_owned(),
             from: self.letter.sender.phone,
             stanza,
-            noted_from: Some(self.author(self.group.addressing).to_string()),
+            noted_from: Some(self.author(self.circle.addressing).to_string()),
         };
         if account.enqueue(world, device, outgoing) {
             world.counters.messages_relayed.one();
@@ -196,10 +241,10 @@ impl Envelope<'_> {
         let letter = self.letter;
         Incoming {
             from: Address { phone: letter.sender.phone, device: letter.device },
-            addressing: self.group.addressing,
+            addressing: self.circle.addressing,
             id: letter.id.to_owned(),
             timestamp: letter.timestamp,
-            group: Some(self.group.id),
+            group: Some(self.circle.number),
             ciphertexts: own.into_iter().chain(letter.shared.as_ref()).map(Ciphertext::of).collect(),
         }
     }
@@ -207,10 +252,15 @@ impl Envelope<'_> {
 
 /// The devices of a group's members but one's own, with their accounts.
 pub(crate) fn recipients(world: &World, group: &Group, but: Address) -> Vec<(Arc<Account>, u16)> {
-    let accounts = group.members().into_iter().filter_map(|phone| world.directory.by_phone(phone));
-    let devices = accounts.flat_map(|account| {
+    let accounts: Vec<_> = group.members().into_iter().filter_map(|phone| world.directory.by_phone(phone)).collect();
+    devices_of(&accounts, but)
+}
+
+/// The devices of these accounts but one.
+pub(crate) fn devices_of(accounts: &[Arc<Account>], but: Address) -> Vec<(Arc<Account>, u16)> {
+    let devices = accounts.iter().flat_map(|account| {
         let ids = account.device_ids();
-        ids.into_iter().map(move |device| (Arc::clone(&account), device))
+        ids.into_iter().map(move |device| (Arc::clone(account), device))
     });
     devices.filter(|(account, device)| (Address { phone: account.phone, device: *device }) != but).collect()
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{Ephemeral, Group, Rank, State, mode};
+use super::{Ephemeral, Group, Rank, State, community, mode};
 use crate::address::{Addressing, PHONE};
 use crate::stanza;
 use crate::world::World;
@@ -87,6 +87,7 @@ fn settings(state: &State) -> Vec<Node> {
         nodes.push(approval(true));
     }
     nodes.extend(settings.ephemeral.map(ephemeral));
+    nodes.extend(community::nodes(state));
     nodes
 }
 

@@ -1,4 +1,4 @@
-//! A phone in its groups: what it writes there, and the same again for a device that could not open it.
+//! A phone in its groups, and with its posts: what it writes there, and the same again for a device that could not open it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,32 +11,74 @@ use waproto::whatsapp::Message;
 use waproto::whatsapp::message::SenderKeyDistributionMessage;
 
 use super::content::Form;
-use super::{Encryption, Sent};
+use super::{Encryption, Job, Sent, history};
 use crate::account::Account;
 use crate::address::{Address, PHONE};
-use crate::bundle;
-use crate::groups::Group;
 use crate::groups::relay::{self, Letter};
-use crate::stanza;
+use crate::groups::{self, Group, STATUS};
 use crate::world::World;
+use crate::{blocklist, bundle, profile, stanza};
+
+/// Where a phone writes under a sender key of its own.
+enum Circle<'a> {
+    Group(&'a Group),
+    /// A post, to these accounts.
+    Status(Vec<Arc<Account>>),
+}
+
+impl Circle<'_> {
+    fn number(&self) -> u64 {
+        match self {
+            Self::Group(group) => group.id,
+            Self::Status(_) => STATUS,
+        }
+    }
+
+    fn devices(&self, world: &World, but: Address) -> Vec<(Arc<Account>, u16)> {
+        match self {
+            Self::Group(group) => relay::recipients(world, group, but),
+            Self::Status(audience) => relay::devices_of(audience, but),
+        }
+    }
+
+    fn deliver(&self, world: &World, letter: &Letter<'_>) -> Vec<Job> {
+        match self {
+            Self::Group(group) => relay::deliver(world, group, letter),
+            Self::Status(audience) => relay::post_to(world, audience, letter),
+        }
+    }
+}
 
 /// Writes a message to a group: its sender key to whoever has not got it, the message to everybody.
 pub(super) fn send(world: &World, account: &Arc<Account>, group: &Arc<Group>, id: &str, message: &Message) {
+    account.handset().own_messages.note(history::Chat::Group(group.id), id, message);
+    write(world, account, &Circle::Group(group), id, message);
+}
+
+/// Posts to `status@broadcast`, for everybody the account has exchanged messages with and none of whom blocked the other.
+pub(super) fn post(world: &World, account: &Arc<Account>, id: &str, message: &Message) {
+    let known = profile::acquaintances(world, account).into_iter();
+    let audience = known.filter(|other| !blocklist::between(account, other)).chain([Arc::clone(account)]);
+    write(world, account, &Circle::Status(audience.collect()), id, message);
+}
+
+fn write(world: &World, account: &Arc<Account>, circle: &Circle<'_>, id: &str, message: &Message) {
     let own = Address { phone: account.phone, device: PHONE };
-    let devices = relay::recipients(world, group, own);
+    let devices = circle.devices(world, own);
     let padded = MessageUtils::encode_and_pad(message);
     let form = Form::of(message);
+    let number = circle.number();
     let (needing, key) = {
         let mut handset = account.handset();
-        handset.remember(Sent { id: id.to_owned(), to: group.id, padded: padded.clone(), form: form.clone() });
-        let needing = handset.sender_keys.needing(own, group.id, &relay::addresses(&devices));
-        (needing, handset.sender_key(own, group.id))
+        handset.remember(Sent { id: id.to_owned(), to: number, padded: padded.clone(), form: form.clone() });
+        let needing = handset.sender_keys.needing(own, number, &relay::addresses(&devices));
+        (needing, handset.sender_key(own, number))
     };
     let Ok(key) = key else { return };
-    let keys = hand_out(world, account, group, &devices, &needing, key);
-    let Ok(sealed) = account.handset().encrypt_group(own, group.id, &padded) else { return };
+    let keys = hand_out(world, account, number, &devices, &needing, key);
+    let Ok(sealed) = account.handset().encrypt_group(own, number, &padded) else { return };
     let shared = enc(Encryption::SenderKey, sealed, form.media);
-    deliver(world, account, group, id, &form, keys, Some(shared));
+    deliver(world, account, circle, id, &form, keys, Some(shared));
     world.counters.handset_sent.one();
 }
 
@@ -53,7 +95,7 @@ pub(super) fn resend(world: &World, account: &Arc<Account>, group: &Arc<Group>, 
     let Some(sent) = sent else { return };
     if let Some((encryption, ciphertext)) = seal(world, account, &target, to.device, &sent.padded) {
         let own = BTreeMap::from([(to, enc(encryption, ciphertext, sent.form.media))]);
-        deliver(world, account, group, id, &sent.form, own, None);
+        deliver(world, account, &Circle::Group(group), id, &sent.form, own, None);
     }
 }
 
@@ -61,13 +103,13 @@ pub(super) fn resend(world: &World, account: &Arc<Account>, group: &Arc<Group>, 
 fn hand_out(
     world: &World,
     account: &Arc<Account>,
-    group: &Group,
+    number: u64,
     devices: &[(Arc<Account>, u16)],
     needing: &BTreeSet<Address>,
     key: Vec<u8>,
 ) -> BTreeMap<Address, Node> {
     let distribution = SenderKeyDistributionMessage {
-        group_id: Some(group.jid().to_string()),
+        group_id: Some(groups::jid(number).to_string()),
         axolotl_sender_key_distribution_message: Some(key),
     };
     let message = Message { sender_key_distribution_message: MessageField::some(distribution), ..Default::default() };
@@ -79,7 +121,7 @@ fn hand_out(
             continue;
         }
         if let Some((encryption, ciphertext)) = seal(world, account, target, *device, &padded) {
-            account.handset().sender_keys.handed_out(group.id, address);
+            account.handset().sender_keys.handed_out(number, address);
             sealed.insert(address, enc(encryption, ciphertext, None));
         }
     }
@@ -125,7 +167,7 @@ fn enc(encryption: Encryption, ciphertext: Vec<u8>, media: Option<&'static str>)
 fn deliver(
     world: &World,
     account: &Arc<Account>,
-    group: &Group,
+    circle: &Circle<'_>,
     id: &str,
     form: &Form,
     own: BTreeMap<Address, Node>,
@@ -144,7 +186,7 @@ fn deliver(
         identity: None,
         forwarded: Vec::new(),
     };
-    for job in relay::deliver(world, group, &letter) {
+    for job in circle.deliver(world, &letter) {
         world.handsets.follow_up(job);
     }
 }

@@ -4,14 +4,17 @@
 //! All its work runs in a small pool of workers, off the connections' tasks. One account always meets the same worker,
 //! so its jobs keep their order; the pool bounds how many jobs wait.
 
+mod app_state;
 pub(crate) mod content;
 pub(crate) mod draft;
 mod group;
+mod history;
 mod inbox;
 mod keys;
 mod outbound;
 mod pool;
 mod receive;
+mod rules;
 mod sender_keys;
 mod signal;
 
@@ -23,10 +26,12 @@ use wacore_libsignal::protocol::KeyPair;
 
 use crate::address::Address;
 
+pub(crate) use history::OwnMessages;
 pub(crate) use inbox::{Inbox, Item};
 pub(crate) use keys::{PhoneKeys, StoredKeys};
 pub(crate) use pool::{Job, Pool, Task, worker_count};
 pub(crate) use receive::{Ciphertext, Encryption, Incoming};
+pub(crate) use rules::resume_absence;
 pub(crate) use sender_keys::{SenderKeys, StoredSenderKeys};
 pub(crate) use signal::Sessions;
 
@@ -53,6 +58,12 @@ pub(crate) struct Sent {
     pub(crate) form: content::Form,
 }
 
+/// `3EB0` and random hex digits, as WhatsApp's clients make them.
+pub(crate) fn message_id() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+    format!("3EB0{}", random.get(..18).unwrap_or(&random))
+}
+
 /// The state of one phone.
 pub(crate) struct Handset {
     pub(crate) keys: PhoneKeys,
@@ -61,6 +72,7 @@ pub(crate) struct Handset {
     pub(crate) app_state_key: AppStateKey,
     pub(crate) inbox: Inbox,
     sent: VecDeque<Sent>,
+    pub(crate) own_messages: OwnMessages,
     /// Retries asked for, by sender and message.
     retries: HashMap<(Address, String), u8>,
     /// What arrived while the phone was offline.
@@ -96,6 +108,7 @@ impl Handset {
             app_state_key,
             inbox,
             sent: VecDeque::new(),
+            own_messages: OwnMessages::default(),
             retries: HashMap::new(),
             waiting: VecDeque::new(),
             owed_key: BTreeSet::new(),

@@ -17,7 +17,7 @@ use waproto::whatsapp::message::{
 use waproto::whatsapp::{Message, MessageKey, WebMessageInfo};
 
 use super::content::Form;
-use super::{AppStateKey, Ciphertext, Encryption, Incoming, Job, Sent, Task, group};
+use super::{AppStateKey, Ciphertext, Encryption, Incoming, Job, Sent, Task, app_state, group, history};
 use crate::account::{Account, Outgoing};
 use crate::address::{Address, Addressing, PHONE};
 use crate::bundle;
@@ -40,7 +40,11 @@ pub(super) fn send(world: &World, account: &Arc<Account>, to: &Arc<Account>, id:
     let padded = MessageUtils::encode_and_pad(message);
     let addressing = bundle::addressing_of(to);
     let form = Form::of(message);
-    account.handset().remember(Sent { id: id.to_owned(), to: to.phone, padded: padded.clone(), form: form.clone() });
+    {
+        let mut handset = account.handset();
+        handset.remember(Sent { id: id.to_owned(), to: to.phone, padded: padded.clone(), form: form.clone() });
+        handset.own_messages.note(history::Chat::With(to.phone), id, message);
+    }
     let envelope = Envelope { id, addressing, category: None, form };
     crate::profile::acquaint(account, to);
     for device in to.device_ids() {
@@ -70,6 +74,9 @@ pub(super) fn share_key(world: &World, account: &Arc<Account>, device: u16, requ
         account.handset().owed_key.insert(device);
         return;
     }
+    if requested.is_empty() {
+        app_state::begin(world, account);
+    }
     let key = account.handset().app_state_key.clone();
     if !requested.is_empty() && !requested.contains(&key.id) {
         return;
@@ -82,6 +89,9 @@ pub(super) fn share_key(world: &World, account: &Arc<Account>, device: u16, requ
         ..Default::default()
     };
     tell_companion(world, account, device, protocol);
+    if requested.is_empty() {
+        history::tell(world, account, device);
+    }
 }
 
 /// Answers a companion that asks for messages it could not read, with those this phone has received (the newest
@@ -129,7 +139,7 @@ fn received(world: &World, account: &Account, key: &MessageKey) -> Option<WebMes
 }
 
 /// Writes to one companion of the same account.
-fn tell_companion(world: &World, account: &Arc<Account>, device: u16, protocol: ProtocolMessage) {
+pub(super) fn tell_companion(world: &World, account: &Arc<Account>, device: u16, protocol: ProtocolMessage) {
     let message = Message { protocol_message: MessageField::some(protocol), ..Default::default() };
     let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
     let form = Form::of(&message);

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wacore_binary::Node;
 use waproto::whatsapp::{Message, MessageKey};
 
 use super::receive::{self, Incoming};
-use super::{content, group, outbound};
+use super::rules::{self, Act};
+use super::{app_state, content, group, outbound};
 use crate::account::Account;
 use crate::address::{Address, Addressing};
 use crate::groups::Group;
+use crate::receipt;
 use crate::world::World;
 
 /// Jobs that wait in all queues together. A connection that brings one more waits, which holds back its client.
@@ -30,12 +33,18 @@ pub(crate) enum Task {
     Receipt { read: bool, count: u64 },
     /// Encrypt a message again for a device that could not decrypt it.
     Resend { to: Address, addressing: Addressing, group: Option<Arc<Group>>, id: String },
+    /// Hand on another phone's retry receipt for what one of this account's devices wrote.
+    PassRetry { device: u16, from: u64, id: String, node: Box<Node> },
     /// Write a message to another account.
     Send { to: Arc<Account>, id: String, message: Box<Message> },
     /// Fetch, decrypt and hash the media of a message in the inbox.
     Fetch { from: u64, id: String },
     /// Write a message to a group.
     SendToGroup { group: Arc<Group>, id: String, message: Box<Message> },
+    /// Post to `status@broadcast`.
+    Post { id: String, message: Box<Message> },
+    /// Write a new name into the app state.
+    Rename { name: String },
     /// Say that messages were read.
     Read { ids: Vec<String> },
     /// Send the app state key to a companion that just published its keys.
@@ -44,6 +53,10 @@ pub(crate) enum Task {
     ShareMessages { device: u16, request: String, wanted: Vec<MessageKey> },
     /// The phone is online again: take what waited.
     Wake,
+    /// Do something that was put off.
+    Act(Act),
+    /// The phone is online again by itself, if it is still to be.
+    ComeBack,
 }
 
 /// A job with its place among the waiting ones.
@@ -144,6 +157,9 @@ fn perform(world: &World, Job { account, task }: Job) {
             None => outbound::resend(world, &account, to, addressing, &id),
         },
         Task::SendToGroup { group, id, message } => group::send(world, &account, &group, &id, &message),
+        Task::PassRetry { device, from, id, node } => receipt::relay_retry(world, &account, device, from, &id, &node),
+        Task::Post { id, message } => group::post(world, &account, &id, &message),
+        Task::Rename { name } => app_state::rename(world, &account, &name),
         Task::Send { to, id, message } => outbound::send(world, &account, &to, &id, &message),
         Task::Fetch { from, id } => content::fetch(world, &account, from, &id),
         Task::Read { ids } => receive::mark_read(world, &account, &ids),
@@ -152,6 +168,8 @@ fn perform(world: &World, Job { account, task }: Job) {
             outbound::share_messages(world, &account, device, &request, &wanted)
         }
         Task::Wake => receive::wake(world, &account),
+        Task::Act(act) => rules::perform(world, &account, act),
+        Task::ComeBack => rules::back(world, &account),
     }
     account.touch();
 }

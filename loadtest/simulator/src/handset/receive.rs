@@ -6,8 +6,8 @@ use wacore_binary::{Node, NodeContent};
 use wacore_libsignal::protocol::SignalProtocolError;
 use waproto::whatsapp::Message;
 
-use super::content::Content;
-use super::{Handset, Job, Task};
+use super::content::{Content, Kind};
+use super::{Handset, Job, Task, history, rules};
 use crate::account::Account;
 use crate::address::{Address, Addressing, PHONE};
 use crate::groups;
@@ -15,11 +15,16 @@ use crate::receipt::{self, Origin, Receipt};
 use crate::stanza;
 use crate::world::World;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Messages an offline phone holds; the oldest goes first.
 const WAITING_LIMIT: usize = 10_000;
 /// Retry receipts carry keys from the second one on, as WhatsApp's do.
 const KEYS_FROM_RETRY: u8 = wacore::protocol::retry::MIN_RETRY_COUNT_FOR_KEYS;
+
+/// Every further retry receipt for a message waits so long: clients drop one that comes while they are at work on the one
+/// before (`retry.rs` of the client library), which the way through the real network makes unlikely.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// How a ciphertext was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +89,8 @@ pub(crate) struct Incoming {
 
 /// What decrypting came to.
 enum Outcome {
-    Opened(Box<Message>),
+    /// The message, and, of one that another device of the account sent, its chat.
+    Opened(Box<Message>, Option<String>),
     Duplicate,
     Failed,
 }
@@ -104,11 +110,15 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
     let own = incoming.from.phone == account.phone;
     let mut handset = account.handset();
     let outcome = open(&mut handset, &incoming);
+    let mut text = None;
     let confirmed = match outcome {
-        Outcome::Opened(message) => {
+        Outcome::Opened(message, chat) => {
             world.counters.handset_decrypted.one();
             if own {
                 handset.own_copies += 1;
+                if let Some(chat) = chat_of_copy(world, &incoming, chat.as_deref()) {
+                    handset.own_messages.note(chat, &incoming.id, &message);
+                }
                 drop(handset);
                 answer_own(world, account, &incoming, &message);
                 return;
@@ -116,6 +126,7 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
             let limit = world.options.inbox_limit;
             let content = Content::read(world, &message);
             let fetch = content.awaits_media();
+            text = content.text.clone().filter(|_| content.kind == Kind::Text);
             handset.inbox.surface(incoming.from, incoming.addressing, &incoming.id, content, limit);
             if let (Some(group), Some(item)) = (incoming.group, handset.inbox.find(incoming.from.phone, &incoming.id)) {
                 item.group = Some(groups::jid(group).to_string());
@@ -142,14 +153,7 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
     if !confirmed {
         return;
     }
-    let ids = std::slice::from_ref(&incoming.id);
-    let chat = Chat { with: incoming.from.phone, addressing: incoming.addressing, group: incoming.group };
-    if habits.auto_receipt {
-        confirm(world, account, &chat, ids, None);
-    }
-    if habits.auto_read {
-        confirm(world, account, &chat, ids, Some("read"));
-    }
+    rules::react(world, account, &incoming, text);
 }
 
 /// Takes what waited for the phone to come online.
@@ -185,7 +189,7 @@ fn open(handset: &mut Handset, incoming: &Incoming) -> Outcome {
     for ciphertext in &incoming.ciphertexts {
         outcome = open_one(handset, incoming, ciphertext);
         match &outcome {
-            Outcome::Opened(message) => take_sender_key(handset, incoming, message),
+            Outcome::Opened(message, _) => take_sender_key(handset, incoming, message),
             Outcome::Duplicate => {}
             Outcome::Failed => return outcome,
         }
@@ -211,11 +215,23 @@ fn open_one(handset: &mut Handset, incoming: &Incoming, ciphertext: &Ciphertext)
     };
     match opened {
         Ok(padded) => match decode_plaintext(&padded, 2) {
-            Ok(message) => Outcome::Opened(Box::new(unwrap_device_sent(message))),
+            Ok(message) => {
+                let chat = message.device_sent_message.as_option().and_then(|sent| sent.destination_jid.clone());
+                Outcome::Opened(Box::new(unwrap_device_sent(message)), chat)
+            }
             Err(_) => Outcome::Failed,
         },
         Err(SignalProtocolError::DuplicatedMessage(..)) => Outcome::Duplicate,
         Err(_) => Outcome::Failed,
+    }
+}
+
+/// The chat of a message that another device of the account sent; what devices tell each other is in none.
+fn chat_of_copy(world: &World, incoming: &Incoming, destination: Option<&str>) -> Option<history::Chat> {
+    match incoming.group {
+        Some(groups::STATUS) => None,
+        Some(group) => Some(history::Chat::Group(group)),
+        None => history::Chat::parse(world, destination?),
     }
 }
 
@@ -227,6 +243,10 @@ fn answer_own(world: &World, account: &Arc<Account>, incoming: &Incoming, messag
         let requested = request.key_ids.iter().filter_map(|id| id.key_id.clone()).collect();
         Task::ShareKey { device, requested }
     } else if let Some(request) = protocol.peer_data_operation_request_message.as_option() {
+        if let Some(asked) = request.history_sync_on_demand_request.as_option() {
+            history::answer(world, account, device, &incoming.id, asked);
+            return;
+        }
         let wanted = request.placeholder_message_resend_request.iter();
         let wanted = wanted.filter_map(|wanted| wanted.message_key.as_option().cloned()).collect();
         Task::ShareMessages { device, request: incoming.id.clone(), wanted }
@@ -237,13 +257,20 @@ fn answer_own(world: &World, account: &Arc<Account>, incoming: &Incoming, messag
 }
 
 /// Where a message came from.
-struct Chat {
-    with: u64,
-    addressing: Addressing,
-    group: Option<u64>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chat {
+    pub(super) with: u64,
+    pub(super) addressing: Addressing,
+    pub(super) group: Option<u64>,
 }
 
-fn confirm(world: &World, account: &Account, chat: &Chat, ids: &[String], kind: Option<&str>) {
+impl Chat {
+    pub(super) fn of(incoming: &Incoming) -> Self {
+        Self { with: incoming.from.phone, addressing: incoming.addressing, group: incoming.group }
+    }
+}
+
+pub(super) fn confirm(world: &World, account: &Account, chat: &Chat, ids: &[String], kind: Option<&str>) {
     let Some(sender) = world.directory.by_phone(chat.with) else { return };
     let from = Origin::new(account, PHONE, chat.addressing, chat.group);
     receipt::relay(world, &sender, &Receipt { from, from_phone: account.phone, ids, kind });
@@ -280,8 +307,15 @@ fn ask_again(world: &World, account: &Account, handset: &mut Handset, incoming: 
         .attr("t", stanza::unix_seconds())
         .children(children)
         .build();
-    if let Some(sender) = world.directory.by_phone(incoming.from.phone) {
-        receipt::relay_retry(world, &sender, incoming.from.device, account.phone, &incoming.id, &node);
+    let Some(sender) = world.directory.by_phone(incoming.from.phone) else { return };
+    let device = incoming.from.device;
+    if count < KEYS_FROM_RETRY {
+        receipt::relay_retry(world, &sender, device, account.phone, &incoming.id, &node);
+        return;
+    }
+    let task = Task::PassRetry { device, from: account.phone, id: incoming.id.clone(), node: Box::new(node) };
+    if let Err(job) = world.later.put(ASK_AGAIN_AFTER, Job { account: sender, task }) {
+        world.handsets.follow_up(job);
     }
 }
 

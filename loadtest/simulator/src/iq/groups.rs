@@ -5,9 +5,10 @@ use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, NodeRef};
 
-use super::{Answer, Request};
+use super::{Answer, Request, communities};
 use crate::account::Account;
 use crate::address::{Addressing, PHONE};
+use crate::groups::community::{self, Community, Ties};
 use crate::groups::{self, Change, Ephemeral, Group, Joined, MAX_MEMBERS, New, Rank, Refusal, Setting, Settings, view};
 use crate::stanza;
 
@@ -82,7 +83,7 @@ fn looked_at(change: &Change<'_>, action: &NodeRef<'_>) -> Option<Result> {
         }
         "invite" => Some(change.invite().map(|code| invite(&code))),
         "membership_approval_requests" => Some(change.requests().map(|requests| waiting(change, &requests))),
-        _ => None,
+        _ => communities::looked_at(change, action),
     }
 }
 
@@ -98,7 +99,10 @@ fn changed(change: &Change<'_>, action: &NodeRef<'_>) -> Option<Result> {
         }
         "description" => describe(change, action),
         "add" => each(change, action, "add", |people| change.add(people)),
-        "remove" => each(change, action, "remove", |people| change.remove(people)),
+        "remove" => {
+            let all = stanza::attr_is(action, "linked_groups", "true");
+            each(change, action, "remove", |people| remove(change, people, all))
+        }
         "promote" => each(change, action, "promote", |people| change.rank(people, Rank::Admin)),
         "demote" => each(change, action, "demote", |people| change.rank(people, Rank::Member)),
         "invite" => change.reset_invite().map(|code| invite(&code)),
@@ -107,7 +111,7 @@ fn changed(change: &Change<'_>, action: &NodeRef<'_>) -> Option<Result> {
             each(change, action, "cancel_membership_requests", |people| withdraw(change, people))
         }
         "ack" => Ok(stanza::leaf("ack")),
-        _ => return None,
+        _ => return communities::changed(change, action),
     })
 }
 
@@ -178,6 +182,12 @@ fn decide(change: &Change<'_>, action: &NodeRef<'_>) -> Result {
     Ok(NodeBuilder::new("membership_requests_action").children([decided]).build())
 }
 
+/// Who is removed from a community hears its announcements no more, and with `all` is in none of its groups.
+fn remove(change: &Change<'_>, people: &[Arc<Account>], all: bool) -> Result<Vec<u16>> {
+    let community = change.group.state().ties.community.is_some();
+    if community { change.remove_everywhere(people, all) } else { change.remove(people) }
+}
+
 /// People withdraw their own requests only.
 fn withdraw(change: &Change<'_>, people: &[Arc<Account>]) -> Result<Vec<u16>> {
     let code = |account: &Arc<Account>| {
@@ -239,12 +249,22 @@ impl People {
     }
 }
 
-/// Answers with the group; participants that could not be added stand in it with their codes. Communities are not
-/// known here.
+/// How a new group stands to others: `None` when its community has no number.
+fn ties(action: &NodeRef<'_>) -> Option<Ties> {
+    let community = action.get_optional_child("parent").map(|parent| Community {
+        approval: stanza::attr_is(parent, "default_membership_approval_mode", "request_required"),
+        members_make_groups: action.get_optional_child("allow_non_admin_sub_group_creation").is_some(),
+    });
+    let parent = match action.get_optional_child("linked_parent") {
+        Some(linked) => Some(groups::id_of(&stanza::attr_jid(linked, "jid")?)?),
+        None => None,
+    };
+    Some(Ties { community: community.filter(|_| parent.is_none()), parent, ..Ties::default() })
+}
+
+/// Answers with the group; participants that could not be added stand in it with their codes.
 fn create(request: &Request<'_>, action: &NodeRef<'_>) -> Option<Result> {
-    if action.get_optional_child("parent").is_some() || action.get_optional_child("linked_parent").is_some() {
-        return None;
-    }
+    let Some(ties) = ties(action) else { return Some(Err(Refusal::MALFORMED)) };
     let settings = Settings {
         admins_add: action.get_optional_child("member_add_mode").and_then(admins_add).unwrap_or(true),
         approval: action.get_optional_child("membership_approval_mode").and_then(approval).unwrap_or(false),
@@ -257,8 +277,14 @@ fn create(request: &Request<'_>, action: &NodeRef<'_>) -> Option<Result> {
     });
     let people = People::of(request.world, action);
     let subject = stanza::attr(action, "subject").unwrap_or_default();
-    let new = New { subject, description, participants: people.known.clone(), settings };
-    Some(groups::create(request.world, request.account, new).map(|(group, codes)| created(request, &group, &people, &codes)))
+    let new = New { subject, description, participants: people.known.clone(), settings, ties };
+    let made = if ties.community.is_some() {
+        let general = action.get_optional_child("create_general_chat").is_some();
+        community::found(request.world, request.account, new, general)
+    } else {
+        groups::create(request.world, request.account, new)
+    };
+    Some(made.map(|(group, codes)| created(request, &group, &people, &codes)))
 }
 
 fn created(request: &Request<'_>, group: &Group, people: &People, codes: &[u16]) -> Node {

@@ -1,10 +1,13 @@
 //! Requests of logged-in clients, one answer each. What nobody here knows is answered with 501 and counted, because a
 //! client that gets no answer waits for 75 seconds.
 
-pub(crate) mod app_state;
+mod app_state;
+mod communities;
 mod encrypt;
 mod groups;
 mod media;
+mod mex;
+mod newsletters;
 mod profile;
 mod settings;
 mod tokens;
@@ -102,7 +105,8 @@ pub(crate) fn answer(world: &World, account: &Arc<Account>, device: u16, node: &
         "w:profile:picture" => profile::picture(&request),
         "status" => profile::status(&request),
         "w:biz" => profile::business(&request),
-        "w:mex" => profile::query(&request),
+        "w:mex" => mex::answer(&request),
+        "newsletter" => newsletters::posts(&request),
         _ => settings::answer(&request, &namespace),
     }
 }

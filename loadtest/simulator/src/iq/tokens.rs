@@ -1,8 +1,7 @@
 //! Trusted-contact tokens: an account gives somebody it talks to a token; the server hands it to that side's devices,
-//! which attach it to what they send. Nobody here demands one.
+//! which attach it to what they send.
 
 use bytes::Bytes;
-use rand::Rng as _;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Node, NodeRef};
 
@@ -11,29 +10,29 @@ use crate::account::{Account, Outgoing};
 use crate::address::{Addressing, PHONE};
 use crate::queue::Class;
 use crate::stanza;
+use crate::tokens;
 
 /// Tokens in one request.
 const TOKEN_LIMIT: usize = 256;
-/// Bytes of a token; clients treat it as opaque.
-const TOKEN_BYTES: usize = 16;
 
-pub(super) fn issue(request: &Request<'_>, tokens: &NodeRef<'_>) -> Answer {
-    for token in tokens.get_children_by_tag("token").take(TOKEN_LIMIT) {
+pub(super) fn issue(request: &Request<'_>, issued: &NodeRef<'_>) -> Answer {
+    for token in issued.get_children_by_tag("token").take(TOKEN_LIMIT) {
         let (Some(jid), Some(issued)) = (stanza::attr_jid(token, "jid"), stanza::attr(token, "t")) else {
             return request.error(400, "bad-request");
         };
         if let Some(target) = request.world.directory.locate(&jid)
             && target.phone != request.account.phone
         {
-            hand_over(request, &target, Addressing::of(&jid).unwrap_or(Addressing::Pn), &issued);
+            let token = tokens::trusted(request.account, target.phone);
+            hand_over(request, &target, Addressing::of(&jid).unwrap_or(Addressing::Pn), &issued, token);
         }
     }
     request.done()
 }
 
-fn hand_over(request: &Request<'_>, target: &Account, addressing: Addressing, issued: &str) {
+fn hand_over(request: &Request<'_>, target: &Account, addressing: Addressing, issued: &str, token: Vec<u8>) {
     let id = format!("token-{}", uuid::Uuid::new_v4().simple());
-    let Ok(marshaled) = wacore_binary::marshal(&notification(request.account, addressing, issued, &id)) else {
+    let Ok(marshaled) = wacore_binary::marshal(&notification(request.account, addressing, issued, &id, token)) else {
         return;
     };
     let stanza = Bytes::from(marshaled);
@@ -46,9 +45,7 @@ fn hand_over(request: &Request<'_>, target: &Account, addressing: Addressing, is
     });
 }
 
-fn notification(from: &Account, addressing: Addressing, issued: &str, id: &str) -> Node {
-    let mut token = [0_u8; TOKEN_BYTES];
-    rand::rng().fill_bytes(&mut token);
+fn notification(from: &Account, addressing: Addressing, issued: &str, id: &str, token: Vec<u8>) -> Node {
     let token = NodeBuilder::new("token").attr("type", "trusted_contact").attr("t", issued).bytes(token).build();
     NodeBuilder::new("notification")
         .attr("from", from.jid(PHONE, addressing))

@@ -10,6 +10,8 @@ use super::{Answer, Request};
 use crate::account::{Account, Outgoing, State};
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::adv;
+use crate::business;
+use crate::privacy::{self, Matter};
 use crate::queue::Class;
 use crate::stanza;
 use crate::world::World;
@@ -29,7 +31,7 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
     let users = list
         .get_children_by_tag("user")
         .take(USER_LIMIT)
-        .filter_map(|user| user_node(request.world, user, &protocols))
+        .filter_map(|user| user_node(request, user, &protocols))
         .collect::<Vec<_>>();
     let sid = usync.and_then(|usync| stanza::attr(usync, "sid")).unwrap_or_default();
     let answered = NodeBuilder::new("usync")
@@ -43,7 +45,8 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
 }
 
 /// One user's answer; `None` for what names nobody at all.
-fn user_node(world: &World, user: &NodeRef<'_>, protocols: &[String]) -> Option<Node> {
+fn user_node(request: &Request<'_>, user: &NodeRef<'_>, protocols: &[String]) -> Option<Node> {
+    let world = request.world;
     let asked = stanza::attr_jid(user, "jid").map(|jid| jid.to_non_ad());
     let contact = user.get_optional_child("contact").and_then(NodeRef::content_as_string);
     let account = match (&asked, &contact) {
@@ -66,12 +69,15 @@ fn user_node(world: &World, user: &NodeRef<'_>, protocols: &[String]) -> Option<
     {
         builder = builder.attr("pn_jid", account.jid(PHONE, Addressing::Pn));
     }
-    let children: Vec<Node> =
-        protocols.iter().filter_map(|protocol| protocol_node(protocol, account.as_deref(), contact.as_deref())).collect();
+    let children: Vec<Node> = protocols
+        .iter()
+        .filter_map(|protocol| protocol_node(request, protocol, account.as_deref(), contact.as_deref()))
+        .collect();
     Some(builder.children(children).build())
 }
 
-fn protocol_node(protocol: &str, account: Option<&Account>, contact: Option<&str>) -> Option<Node> {
+fn protocol_node(request: &Request<'_>, protocol: &str, account: Option<&Account>, contact: Option<&str>) -> Option<Node> {
+    let visible = |matter: Matter| account.filter(|owner| privacy::allows(owner, request.account, matter));
     match protocol {
         "contact" => {
             let kind = if account.is_some() { "in" } else { "out" };
@@ -83,14 +89,21 @@ fn protocol_node(protocol: &str, account: Option<&Account>, contact: Option<&str
         }
         "lid" => Some(NodeBuilder::new("lid").attr("val", account?.jid(PHONE, Addressing::Lid)).build()),
         "devices" => devices_node(account?),
-        "status" => Some(about_node(account?)),
-        "picture" if let Some(id) = picture_id(account) => Some(NodeBuilder::new("picture").attr("id", id).build()),
+        "business" => account.and_then(business::verified_name),
+        "status" => Some(match visible(Matter::About) {
+            Some(owner) => about_node(owner),
+            // Clients read this code as hidden.
+            None => NodeBuilder::new("status").attr("code", "401").build(),
+        }),
+        "picture" if let Some(id) = picture_id(visible(Matter::Picture)) => {
+            Some(NodeBuilder::new("picture").attr("id", id).build())
+        }
         "picture" => Some(
             NodeBuilder::new("picture")
                 .children([NodeBuilder::new("error").attr("code", 404_u16).attr("text", "item-not-found").build()])
                 .build(),
         ),
-        "disappearing_mode" => Some(NodeBuilder::new("disappearing_mode").attr("duration", "0").attr("t", "0").build()),
+        "disappearing_mode" => Some(disappearing_node(account)),
         _ => None,
     }
 }
@@ -100,6 +113,14 @@ fn about_node(account: &Account) -> Node {
     let profile = account.state().profile.clone();
     let node = NodeBuilder::new("status").attr("t", profile.about_set.to_string());
     if profile.about.is_empty() { node.build() } else { node.bytes(profile.about).build() }
+}
+
+fn disappearing_node(account: Option<&Account>) -> Node {
+    let (duration, set) = account.map_or((0, 0), |account| {
+        let state = account.state();
+        (state.privacy.disappearing, state.privacy.disappearing_set)
+    });
+    NodeBuilder::new("disappearing_mode").attr("duration", duration).attr("t", set).build()
 }
 
 fn picture_id(account: Option<&Account>) -> Option<String> {

@@ -193,7 +193,7 @@ pub(crate) async fn paired_with_media(simulator: &Simulator, query: &str) -> (Ph
     scanned(simulator, client, query).await
 }
 
-async fn scanned(simulator: &Simulator, client: Phoneless, query: &str) -> (Phoneless, Value) {
+pub(crate) async fn scanned(simulator: &Simulator, client: Phoneless, query: &str) -> (Phoneless, Value) {
     let code = client
         .wait_for("QR code", |event| match event {
             Event::PairingQrCode(qr) => Some(qr.code.clone()),

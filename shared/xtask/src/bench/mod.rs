@@ -46,6 +46,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn measure(options: &Options, bin: &Path, report: &mut Report) -> Result<()> {
+    if options.wants(Part::Simulator) {
+        rows::simulator(options, bin, report)?;
+    }
     if options.wants(Part::Idle) {
         rows::idle(options, bin, report)?;
     }

@@ -6,6 +6,11 @@ use std::path::PathBuf;
 /// What to measure. All of it takes some hours, most of it for what breaks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Clients of the simulator alone, and the texts a second that they write.
+    #[arg(long, default_value_t = 10_000)]
+    pub(super) simulator_clients: usize,
+    #[arg(long, default_value_t = 11_000)]
+    pub(super) simulator_rate: u64,
     /// Idle instances in rows 1 and 3.
     #[arg(long, default_value_t = 5_000)]
     pub(super) idle_instances: usize,
@@ -62,6 +67,8 @@ pub(crate) struct Options {
 /// A part of the scorecard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Part {
+    /// The simulator itself: it must not be what limits the others.
+    Simulator,
     /// Rows 1 and 3.
     Idle,
     /// Rows 4, 6 and 8 of standalone.

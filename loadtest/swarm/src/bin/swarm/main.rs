@@ -13,6 +13,7 @@ mod log;
 mod process;
 mod quantiles;
 mod receive;
+mod relay;
 mod resumes;
 mod send;
 mod soak;
@@ -45,6 +46,8 @@ enum Command {
     Send(send::Arguments),
     /// Lets people write, and tells how long until callers hear of it.
     Inbound(inbound::Arguments),
+    /// Drives the simulator alone, with clients that do no Signal: how many it holds, how much it relays.
+    Relay(relay::Arguments),
     /// Cuts a WebSocket off again and again, and tells what it missed.
     Resumes(resumes::Arguments),
     /// Lets people write to instances.
@@ -66,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Faults(arguments) => Box::pin(faults::run(arguments)).await?,
         Command::Fleet(arguments) => fleet::run(arguments).await?,
         Command::Inbound(arguments) => inbound::run(arguments).await?,
+        Command::Relay(arguments) => relay::run(arguments).await?,
         Command::Resumes(arguments) => resumes::run(arguments).await?,
         Command::Send(arguments) => send::run(arguments).await?,
         Command::Receive(arguments) => receive::run(arguments).await?,

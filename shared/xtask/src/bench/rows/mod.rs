@@ -7,6 +7,7 @@ mod inbound;
 mod ledger;
 mod receiving;
 mod sending;
+mod simulator;
 mod soak;
 mod standalone;
 
@@ -17,6 +18,7 @@ pub(super) use inbound::{inbound, resumes};
 pub(super) use ledger::{disk, postgres};
 pub(super) use receiving::receiving;
 pub(super) use sending::sending;
+pub(super) use simulator::simulator;
 pub(super) use soak::soak;
 pub(super) use standalone::{idle, restart, sockets};
 

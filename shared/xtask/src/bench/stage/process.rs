@@ -58,7 +58,7 @@ impl Simulator {
         &self.url
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()
     }
 }

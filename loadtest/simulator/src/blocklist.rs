@@ -1,0 +1,81 @@
+//! Whom an account has blocked. What those send to it is acknowledged and goes nowhere; they see nothing of it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Node, SERVER_JID};
+
+use crate::account::{Account, Outgoing};
+use crate::address::{Addressing, PHONE};
+use crate::queue::Class;
+use crate::stanza;
+use crate::world::World;
+
+/// Accounts one account can block.
+const LIMIT: usize = 10_000;
+
+/// Phone numbers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Blocked(BTreeSet<u64>);
+
+impl Blocked {
+    pub(crate) fn contains(&self, phone: u64) -> bool {
+        self.0.contains(&phone)
+    }
+
+    fn all(&self) -> Vec<u64> {
+        self.0.iter().copied().collect()
+    }
+}
+
+/// Whether one of them has blocked the other.
+pub(crate) fn between(one: &Account, other: &Account) -> bool {
+    one.phone != other.phone && (one.state().blocked.contains(other.phone) || other.state().blocked.contains(one.phone))
+}
+
+/// Blocks or unblocks; `false` when there is no room. The account's other companions are told.
+pub(crate) fn set(world: &World, account: &Account, other: &Account, block: bool, author: Option<u16>) -> bool {
+    {
+        let mut state = account.state();
+        let blocked = &mut state.blocked.0;
+        if block && !blocked.contains(&other.phone) && blocked.len() >= LIMIT {
+            return false;
+        }
+        let _ = if block { blocked.insert(other.phone) } else { blocked.remove(&other.phone) };
+    }
+    account.touch();
+    tell(world, account, other, block, author);
+    true
+}
+
+fn tell(world: &World, account: &Account, other: &Account, block: bool, author: Option<u16>) {
+    let id = format!("blocklist-{}", uuid::Uuid::new_v4().simple());
+    let changed = item(other).attr("action", if block { "block" } else { "unblock" }).build();
+    let node = NodeBuilder::new("notification")
+        .attr("from", SERVER_JID)
+        .attr("type", "account_sync")
+        .attr("id", id.as_str())
+        .attr("t", stanza::unix_seconds())
+        .children([NodeBuilder::new("blocklist").attr("action", "modify").children([changed]).build()])
+        .build();
+    let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
+    let stanza = bytes::Bytes::from(marshaled);
+    for device in account.companions().into_iter().filter(|device| Some(*device) != author) {
+        let outgoing =
+            Outgoing { class: Class::Notification, id: id.clone(), from: 0, stanza: stanza.clone(), noted_from: None };
+        account.enqueue(world, device, outgoing);
+    }
+}
+
+/// The whole list as clients ask for it: by LID, with the phone number beside it.
+pub(crate) fn list(world: &World, account: &Account) -> Node {
+    let blocked = account.state().blocked.all();
+    let items = blocked.into_iter().filter_map(|phone| world.directory.by_phone(phone)).map(|other| item(&other).build());
+    NodeBuilder::new("list").attr("addressing_mode", "lid").children(items).build()
+}
+
+fn item(other: &Account) -> NodeBuilder {
+    NodeBuilder::new("item").attr("jid", other.jid(PHONE, Addressing::Lid)).attr("pn_jid", other.jid(PHONE, Addressing::Pn))
+}
