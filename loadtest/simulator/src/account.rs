@@ -23,7 +23,7 @@ use crate::profile::{Chats, Profile};
 use crate::queue::{Class, Queue};
 use crate::stanza;
 use crate::traits::Traits;
-use crate::trouble::Trouble;
+use crate::trouble::{Refusing, Trouble};
 use crate::world::World;
 
 /// Companions one account may link. WhatsApp allows four; tests of many workers want more.
@@ -66,8 +66,8 @@ pub(crate) struct State {
     pub(crate) chats: Chats,
     pub(crate) blocked: Blocked,
     pub(crate) privacy: Privacy,
-    /// Refuse the next login with this reason.
-    pub(crate) next_failure: Option<u16>,
+    /// The next logins that are refused.
+    pub(crate) refusing: Refusing,
     pub(crate) ledger: Ledger,
     pub(crate) collections: BTreeMap<String, Collection>,
 }
@@ -159,7 +159,7 @@ impl State {
             chats: Chats::default(),
             blocked: Blocked::default(),
             privacy: Privacy::default(),
-            next_failure: None,
+            refusing: Refusing::default(),
             ledger: Ledger::default(),
             collections: BTreeMap::new(),
         }

@@ -1,7 +1,7 @@
 //! One WebSocket from the handshake to its end: who is it, and which conversation follows.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_tungstenite::WebSocketStream;
 use wacore_binary::Node;
@@ -17,6 +17,7 @@ use crate::pairing;
 use crate::session::Session;
 use crate::socket::Socket;
 use crate::stanza;
+use crate::trouble::{Failure, TOO_MANY};
 use crate::wire::{self, Frames, Peer, Wire};
 use crate::world::World;
 
@@ -77,24 +78,27 @@ async fn log_in(
     peer: &Peer,
     reached: Option<String>,
 ) -> Result<(), wire::Error> {
+    if world.trouble().refuses_login(Instant::now()) {
+        return refuse(world, wire, TOO_MANY.into()).await;
+    }
     let device = payload.device.and_then(|number| u16::try_from(number).ok()).unwrap_or(0);
     let account = payload.username.and_then(|phone| world.directory.by_phone(phone));
     let Some(account) = account else {
-        return refuse(world, wire, NOT_LINKED).await;
+        return refuse(world, wire, NOT_LINKED.into()).await;
     };
     let (link, end) = link::pair(world.next_connection());
     let former = {
         let mut state = account.state();
         let linked = state.devices.get(&device).is_some_and(|known| known.noise_key == peer.client_static);
-        let failure = if linked { state.next_failure.take() } else { Some(NOT_LINKED) };
+        let failure = if linked { state.refusing.take() } else { Some(NOT_LINKED.into()) };
         match (failure, state.devices.get_mut(&device)) {
             (None, Some(known)) => Ok(known.link.replace(link.clone())),
-            (failure, _) => Err(failure.unwrap_or(NOT_LINKED)),
+            (failure, _) => Err(failure.unwrap_or(NOT_LINKED.into())),
         }
     };
     let former = match former {
         Ok(former) => former,
-        Err(reason) => return refuse(world, wire, reason).await,
+        Err(failure) => return refuse(world, wire, failure).await,
     };
     if let Some(former) = former.filter(link::Link::is_open) {
         former.command(Command::Replaced);
@@ -119,10 +123,9 @@ async fn log_in(
     Session::new(Arc::clone(world), account, device, wire, link, end).run().await
 }
 
-async fn refuse(world: &World, mut wire: Wire, reason: u16) -> Result<(), wire::Error> {
+async fn refuse(world: &World, mut wire: Wire, failure: Failure) -> Result<(), wire::Error> {
     world.counters.logins_refused.one();
-    let failure = NodeBuilder::new("failure").attr("reason", reason).build();
-    wire.send(&failure).await?;
+    wire.send(&failure.node()).await?;
     wire.close().await;
     Ok(())
 }

@@ -41,6 +41,7 @@ pub(crate) struct Entry {
 /// An entry to be written now.
 pub(crate) struct Due {
     pub(crate) seq: u64,
+    pub(crate) class: Class,
     pub(crate) stanza: Bytes,
     pub(crate) ledger: Option<u64>,
 }
@@ -107,7 +108,7 @@ impl Queue {
             .map(|entry| {
                 entry.deliveries = entry.deliveries.saturating_add(1);
                 ephemeral |= entry.class == Class::Ephemeral;
-                Due { seq: entry.seq, stanza: entry.stanza.clone(), ledger: entry.ledger }
+                Due { seq: entry.seq, class: entry.class, stanza: entry.stanza.clone(), ledger: entry.ledger }
             })
             .collect();
         if ephemeral {

@@ -12,6 +12,8 @@ use crate::account::Account;
 use crate::handset::Job;
 use crate::iq::{self, After};
 use crate::link::{Command, Link, LinkEnd};
+use crate::queue::{Class, Due};
+use crate::trouble::{self, Fate};
 use crate::wire::{self, Wire};
 use crate::world::World;
 use crate::{calls, message, presence, receipt};
@@ -22,6 +24,8 @@ const PUMP: usize = 128;
 const BURST: usize = 64;
 /// Bytes gathered before a flush.
 const FLUSH_BYTES: usize = 64 * 1024;
+/// A slow line takes at most so long for what is written at once.
+const SLOWEST: Duration = Duration::from_secs(60);
 
 /// A logged-in connection.
 pub(crate) struct Session {
@@ -35,6 +39,8 @@ pub(crate) struct Session {
     cursor: u64,
     /// The client asked for its messages.
     active: bool,
+    /// When what waits is written, if the line takes its time.
+    pump_at: Option<Instant>,
     /// Nothing is written any more, but frames of a replaced client are still taken until then.
     lingering: Option<Instant>,
 }
@@ -47,7 +53,7 @@ enum Flow {
 
 impl Session {
     pub(crate) fn new(world: Arc<World>, account: Arc<Account>, device: u16, wire: Wire, link: Link, end: LinkEnd) -> Self {
-        Self { world, account, device, wire, link, end, cursor: 0, active: false, lingering: None }
+        Self { world, account, device, wire, link, end, cursor: 0, active: false, pump_at: None, lingering: None }
     }
 
     /// Serves until one side ends it. When it returns, the socket is closed and the device is free for another login.
@@ -81,6 +87,7 @@ impl Session {
         let mut heard = Instant::now();
         loop {
             let silent = self.lingering.unwrap_or(heard + self.world.options.idle_timeout);
+            let pump_at = self.pump_at.unwrap_or(silent);
             let flow = tokio::select! {
                 biased;
                 () = stop.cancelled() => Flow::Close,
@@ -89,7 +96,12 @@ impl Session {
                     heard = Instant::now();
                     self.hear(received?).await?
                 }
-                () = self.end.wake.notified(), if self.active => {
+                () = self.end.wake.notified(), if self.active && self.pump_at.is_none() => {
+                    self.deliver().await?;
+                    Flow::On
+                }
+                () = tokio::time::sleep_until(pump_at), if self.pump_at.is_some() => {
+                    self.pump_at = None;
                     self.pump().await?;
                     Flow::On
                 }
@@ -201,8 +213,20 @@ impl Session {
         Ok(())
     }
 
+    /// Writes what was gathered, as fast as the line is.
     async fn flush(&mut self) -> Result<(), wire::Error> {
-        self.wire.flush().await
+        let bytes = self.wire.pending() as u64;
+        self.wire.flush().await?;
+        let rate = trouble::line(&self.world, &self.account).bytes_per_second;
+        if rate > 0 && bytes > 0 {
+            let takes = Duration::from_secs_f64(bytes as f64 / rate as f64).min(SLOWEST);
+            let stop = self.world.stop.clone();
+            tokio::select! {
+                () = tokio::time::sleep(takes) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
     }
 
     async fn obey(&mut self, command: Option<Command>) -> Result<Flow, wire::Error> {
@@ -262,7 +286,7 @@ impl Session {
             if due.is_empty() {
                 break;
             }
-            for stanza in due {
+            for Due { stanza, .. } in due {
                 match with_offline_mark(&stanza, written) {
                     Some(node) => self.wire.queue(&node)?,
                     None => self.wire.queue_marshaled(&stanza)?,
@@ -276,6 +300,16 @@ impl Session {
         self.pump().await
     }
 
+    /// Writes what was queued since, now or when the line has brought it.
+    async fn deliver(&mut self) -> Result<(), wire::Error> {
+        let delay = trouble::line(&self.world, &self.account).delay_ms;
+        if delay == 0 {
+            return self.pump().await;
+        }
+        self.pump_at = Some(Instant::now() + Duration::from_millis(delay));
+        Ok(())
+    }
+
     /// Writes what was queued since.
     async fn pump(&mut self) -> Result<(), wire::Error> {
         loop {
@@ -283,14 +317,32 @@ impl Session {
             if due.is_empty() {
                 return self.flush().await;
             }
-            for stanza in due {
-                self.wire.queue_marshaled(&stanza)?;
+            let messages = due.iter().filter(|due| due.class == Class::Message).count();
+            let mut fates = trouble::fates(&self.world, &self.account, messages).into_iter();
+            for due in due {
+                let fate = if due.class == Class::Message { fates.next() } else { None };
+                self.write(&due.stanza, fate.unwrap_or(Fate::Written))?;
             }
             self.flush().await?;
         }
     }
 
-    fn take(&mut self, limit: usize) -> Vec<bytes::Bytes> {
+    fn write(&mut self, stanza: &[u8], fate: Fate) -> Result<(), wire::Error> {
+        match fate {
+            Fate::Lost => Ok(()),
+            Fate::Written => self.wire.queue_marshaled(stanza),
+            Fate::Repeated => {
+                self.wire.queue_marshaled(stanza)?;
+                self.wire.queue_marshaled(stanza)
+            }
+            Fate::Damaged => match trouble::damaged(stanza) {
+                Some(damaged) => self.wire.queue_marshaled(&damaged),
+                None => self.wire.queue_marshaled(stanza),
+            },
+        }
+    }
+
+    fn take(&mut self, limit: usize) -> Vec<Due> {
         let mut state = self.account.state();
         let state = &mut *state;
         let Some(known) = state.devices.get_mut(&self.device) else { return Vec::new() };
@@ -305,7 +357,7 @@ impl Session {
                 state.ledger.delivered(place);
             }
         }
-        due.into_iter().map(|entry| entry.stanza).collect()
+        due
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::Options;
+use crate::admin::scripts::Scripts;
 use crate::calls::Calls;
 use crate::counters::Counters;
 use crate::directory::Directory;
@@ -41,6 +42,7 @@ pub(crate) struct World {
     codes: Mutex<HashMap<u64, Waiting>>,
     calls: Mutex<Calls>,
     trouble: Mutex<Trouble>,
+    scripts: Mutex<Scripts>,
     next_connection: AtomicU64,
     refusals: Refusals,
 }
@@ -65,6 +67,7 @@ impl World {
             codes: Mutex::default(),
             calls: Mutex::default(),
             trouble: Mutex::new(Trouble::default()),
+            scripts: Mutex::default(),
             next_connection: AtomicU64::new(1),
         }
     }
@@ -92,6 +95,11 @@ impl World {
     /// A peer broke the protocol or a limit, and loses its connection.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         self.refusals.note(&self.counters, refusal);
+    }
+
+    /// What is done at its time.
+    pub(crate) fn scripts(&self) -> MutexGuard<'_, Scripts> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn next_connection(&self) -> u64 {

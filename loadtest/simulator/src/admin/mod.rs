@@ -7,6 +7,7 @@ mod groups;
 mod media;
 mod pairing;
 mod people;
+pub(crate) mod scripts;
 mod send;
 mod signs;
 mod trouble;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
@@ -33,6 +34,8 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/admin/health", get(health))
         .route("/admin/trust", get(trust))
         .route("/admin/stats", get(stats))
+        .route("/admin/scripts", get(scripts::list).post(scripts::start))
+        .route("/admin/scripts/{id}", delete(scripts::stop))
         .route("/admin/trouble", get(trouble::show_all).post(trouble::for_all))
         .route("/admin/mock-phone/scan-qr", post(pairing::scan))
         .route("/admin/mock-phone/enter-code", post(pairing::enter_code))
@@ -46,6 +49,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/admin/people/{phone}/presence", post(signs::presence))
         .route("/admin/people/{phone}/profile", get(signs::profile).patch(signs::change_profile))
         .route("/admin/people/{phone}/read", post(people::read))
+        .route("/admin/people/{phone}/block", post(people::block))
         .route("/admin/people/{phone}/forget-sessions", post(people::forget_sessions))
         .route("/admin/people/{phone}/inbox", get(people::inbox).delete(people::clear_inbox))
         .route("/admin/groups", get(groups::list).post(groups::create))
@@ -60,6 +64,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/admin/accounts/{phone}/stream-error", post(trouble::stream_error))
         .route("/admin/accounts/{phone}/unlink", post(trouble::unlink))
         .route("/admin/accounts/{phone}/failure", post(trouble::failure))
+        .route("/admin/accounts/{phone}/poison", post(trouble::poison))
         .route("/admin/accounts/{phone}/trouble", get(trouble::show).post(trouble::for_account))
         .fallback(|| async { Error::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
         .method_not_allowed_fallback(|| async {

@@ -15,7 +15,7 @@ use crate::account::Account;
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::handset::{self, Job, Task};
 use crate::world::World;
-use crate::{habits, presence, stanza};
+use crate::{blocklist, habits, presence, stanza};
 
 /// People made by one request.
 const COUNT_LIMIT: u64 = 10_000;
@@ -91,6 +91,28 @@ fn behave(world: &World, account: &Arc<Account>, change: &habits::Change) -> boo
     }
     account.touch();
     woke
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Block {
+    /// A phone number.
+    phone: String,
+    /// `false` unblocks.
+    block: Option<bool>,
+}
+
+/// Somebody blocks somebody else, or no longer does: what comes from there is acknowledged and goes nowhere.
+pub(super) async fn block(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<StatusCode> {
+    let wanted: Block = body(&bytes)?;
+    let (account, other) = (find(&world, &phone)?, find(&world, &wanted.phone)?);
+    if account.phone == other.phone {
+        return Err(Error::invalid("nobody blocks oneself"));
+    }
+    if !blocklist::set(&world, &account, &other, wanted.block.unwrap_or(true), None) {
+        return Err(Error::new(StatusCode::INSUFFICIENT_STORAGE, "full", "no room for one more who is blocked"));
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Everybody without a linked client.

@@ -13,9 +13,11 @@ use wacore_binary::builder::NodeBuilder;
 
 use super::{Error, Result, body, find};
 use crate::account::Account;
+use crate::handset::message_id;
 use crate::link::{Command, Link};
 use crate::session::conflict;
-use crate::trouble::Change;
+use crate::stanza;
+use crate::trouble::{Change, Failure};
 use crate::world::World;
 
 /// Which companion; all of them without it.
@@ -72,6 +74,8 @@ struct StreamError {
     text: Option<String>,
     /// Close the socket afterwards; as WhatsApp does, the default is yes.
     close: Option<bool>,
+    /// So much later, milliseconds.
+    close_after_ms: Option<u64>,
 }
 
 /// Sends `<stream:error>`.
@@ -83,10 +87,89 @@ pub(super) async fn stream_error(
     let wanted: StreamError = body(&bytes)?;
     let account = find(&world, &phone)?;
     let node = wanted.node();
+    let links = links(&account, wanted.device);
+    if let Some(ms) = wanted.close_after_ms {
+        if wanted.close == Some(false) || ms > CLOSE_LIMIT {
+            return Err(Error::invalid(format!("close_after_ms is at most {CLOSE_LIMIT}, and closes")));
+        }
+        let answer = command(&links, || Command::Write(node.clone()));
+        cut_later(&world, links, Duration::from_millis(ms));
+        return Ok(answer);
+    }
     let close = wanted.close.unwrap_or(true);
-    Ok(command(&links(&account, wanted.device), || {
-        if close { Command::WriteAndClose(node.clone()) } else { Command::Write(node.clone()) }
-    }))
+    Ok(command(&links, || if close { Command::WriteAndClose(node.clone()) } else { Command::Write(node.clone()) }))
+}
+
+/// The longest that a connection stays after its last word, milliseconds.
+const CLOSE_LIMIT: u64 = 600_000;
+
+/// Cuts connections after a while, if they are there still.
+fn cut_later(world: &World, links: Vec<Link>, after: Duration) {
+    let stop = world.stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(after) => drop(command(&links, || Command::Cut)),
+            () = stop.cancelled() => {}
+        }
+    });
+}
+
+/// Stanzas that a client does not know what to do with.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Poison {
+    /// A tag that nobody knows.
+    UnknownTag,
+    /// A message without a ciphertext.
+    EmptyMessage,
+    /// A ciphertext of a kind that nobody knows.
+    UnknownCiphertext,
+    /// A pre-key message of bytes that are none.
+    Garbage,
+    /// A notification of a type that nobody knows.
+    UnknownNotification,
+    /// A message from an address that is none.
+    NoAddress,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Poisoned {
+    device: Option<u16>,
+    kind: Poison,
+}
+
+/// Sends a stanza that makes no sense.
+pub(super) async fn poison(State(world): State<Arc<World>>, Path(phone): Path<String>, bytes: Bytes) -> Result<Json<Value>> {
+    let Poisoned { device, kind } = body(&bytes)?;
+    let account = find(&world, &phone)?;
+    let node = kind.node(&message_id());
+    Ok(command(&links(&account, device), || Command::Write(node.clone())))
+}
+
+impl Poison {
+    fn node(&self, id: &str) -> Node {
+        let now = stanza::unix_seconds();
+        let message =
+            |from: &str| NodeBuilder::new("message").attr("from", from).attr("id", id).attr("t", now).attr("type", "text");
+        let enc = |kind: &str, bytes: &[u8]| {
+            NodeBuilder::new("enc").attr("v", "2").attr("type", kind).bytes(bytes.to_vec()).build()
+        };
+        let stranger = "10000000001@s.whatsapp.net";
+        match self {
+            Self::UnknownTag => NodeBuilder::new("wibble").attr("id", id).build(),
+            Self::EmptyMessage => message(stranger).build(),
+            Self::UnknownCiphertext => message(stranger).children([enc("wibble", &[1, 2, 3])]).build(),
+            Self::Garbage => message(stranger).children([enc("pkmsg", &[0xff; 64])]).build(),
+            Self::UnknownNotification => NodeBuilder::new("notification")
+                .attr("from", stranger)
+                .attr("id", id)
+                .attr("t", now)
+                .attr("type", "wibble")
+                .build(),
+            Self::NoAddress => message("wibble").children([enc("msg", &[0x33; 64])]).build(),
+        }
+    }
 }
 
 impl StreamError {
@@ -129,23 +212,31 @@ pub(super) async fn unlink(State(world): State<Arc<World>>, Path(phone): Path<St
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Failure {
+struct Refused {
     reason: u16,
+    /// Of a temporary ban (reason 402): why.
+    code: Option<u16>,
+    /// Of a temporary ban: how much longer, seconds.
+    expire_s: Option<u64>,
+    /// So many logins; one, if nobody says.
+    count: Option<u32>,
 }
 
-/// Refuses the next login with this reason.
+/// Refuses the next logins with this reason; `count: 0` takes it back.
 pub(super) async fn failure(
     State(world): State<Arc<World>>,
     Path(phone): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<Value>> {
-    let failure: Failure = body(&bytes)?;
-    if !(400..=599).contains(&failure.reason) {
+    let Refused { reason, code, expire_s, count } = body(&bytes)?;
+    if !(400..=599).contains(&reason) {
         return Err(Error::invalid("a reason is between 400 and 599"));
     }
     let account = find(&world, &phone)?;
-    account.state().next_failure = Some(failure.reason);
-    Ok(Json(json!({"reason": failure.reason})))
+    let failure = Failure { reason, code, expire_s };
+    let count = count.unwrap_or(1);
+    account.state().refusing.set(failure, count);
+    Ok(Json(json!({"reason": reason, "count": count})))
 }
 
 /// The standing faults of one account.

@@ -12,6 +12,9 @@ const FAULTS = [
   ["ack_delay_ms", "acks come later, milliseconds", 0],
   ["drop_messages", "so many messages are lost", 0],
   ["refuse_codes", "pairing codes are refused with this error", 0],
+  ["drop_deliveries", "so many messages to it come at its next login", 0],
+  ["delivery_delay_ms", "what it gets comes later, milliseconds", 0],
+  ["bytes_per_second", "its line takes so many bytes a second, 0 for any", 0],
 ];
 /** What happens once to an account: words, path, body. */
 const EVENTS = [
@@ -23,6 +26,9 @@ const EVENTS = [
   ["Refuse the next login (403)", "failure", { reason: 403 }],
   ["Unlink the device", "unlink", {}],
 ];
+
+/** What the fields said when they were filled. */
+let filled = {};
 
 const path = () => (byId("trouble-of").value === ALL ? "trouble" : `accounts/${byId("trouble-of").value}/trouble`);
 
@@ -59,17 +65,28 @@ async function fill() {
   const fields = byId("trouble").elements;
   for (const [name, , off] of FAULTS) {
     if (off === false) fields[name].checked = standing[name] !== false && standing[name] !== 0;
-    else fields[name].value = standing[name] ?? off;
+    else fields[name].value = Number.isInteger(standing[name]) ? standing[name] : off;
   }
   const until = standing.reachout_limit?.until_ms ?? 0;
   fields.reachout_limit.value = Math.max(0, Math.ceil((until - Date.now()) / 1000));
+  filled = read();
   byId("events").hidden = byId("trouble-of").value === ALL;
 }
 
-async function apply() {
+/** What the fields say. */
+function read() {
   const fields = byId("trouble").elements;
-  const change = { reachout_limit: { for_s: Number(fields.reachout_limit.value) } };
-  for (const [name, , off] of FAULTS) change[name] = off === false ? fields[name].checked : Number(fields[name].value);
+  const said = Object.fromEntries(FAULTS.map(([name, , off]) => {
+    return [name, off === false ? fields[name].checked : Number(fields[name].value)];
+  }));
+  return { ...said, reachout_limit: Number(fields.reachout_limit.value) };
+}
+
+/** Changes what was changed here: what else stands, set by a request, stays. */
+async function apply() {
+  const { reachout_limit: seconds, ...change } = read();
+  for (const name of Object.keys(change)) if (change[name] === filled[name]) delete change[name];
+  if (seconds !== filled.reachout_limit) change.reachout_limit = { for_s: seconds };
   await post(path(), change);
   await fill();
   notice("Applied.");

@@ -22,4 +22,5 @@ mod rules;
 mod sandbox;
 mod support;
 mod tokens;
+mod trouble;
 mod wire;

@@ -1,41 +1,25 @@
-//! Faults to inject: a server that takes a message and does not say so, refuses it, or loses it.
+//! Faults to inject: a server that takes a message and does not say so, refuses it, or loses it; lines that repeat, lose, damage
+//! and delay; logins that are refused.
 
-use std::time::Duration;
+mod delivery;
+mod logins;
+mod times;
+
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::world::World;
 
-/// How often something is withheld.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Times {
-    /// `true` always, `false` never.
-    Always(bool),
-    /// The next so many.
-    Count(u64),
-}
+pub(crate) use delivery::{Fate, damaged, fates, line};
+use logins::Second;
+pub(crate) use logins::{Failure, Refusing, TOO_MANY};
+use times::Dice;
+pub(crate) use times::Times;
 
-impl Default for Times {
-    fn default() -> Self {
-        Self::Always(false)
-    }
-}
-
-impl Times {
-    /// Whether it applies now; uses up one of a count.
-    fn strike(&mut self) -> bool {
-        match self {
-            Self::Always(always) => *always,
-            Self::Count(0) => false,
-            Self::Count(left) => {
-                *left -= 1;
-                true
-            }
-        }
-    }
-}
+/// The longest delay, milliseconds.
+const DELAY_LIMIT: u64 = 600_000;
 
 /// The standing faults of one account, or of all of them. Everything is off by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +38,22 @@ pub(crate) struct Trouble {
     pub(crate) refuse_codes: Option<u16>,
     /// Messages to strangers are refused with 463 until a time.
     pub(crate) reachout_limit: Option<Reachout>,
+    /// Messages to companions are not written; they come at the next login.
+    pub(crate) drop_deliveries: Times,
+    /// Messages to companions are written twice.
+    pub(crate) repeat_deliveries: Times,
+    /// Messages to companions arrive so that nobody can open them.
+    pub(crate) damage_deliveries: Times,
+    /// What companions get comes this much later.
+    pub(crate) delivery_delay_ms: u64,
+    /// What companions get passes so slowly; 0 is no limit.
+    pub(crate) bytes_per_second: u64,
+    /// Of everybody together; one more is refused with 503. 0 is no limit.
+    pub(crate) logins_per_second: u64,
+    /// How the dice fall that some of it is decided by.
+    dice: Dice,
+    #[serde(skip)]
+    second: Second,
 }
 
 /// A limit on writing to people the account has not talked with.
@@ -85,6 +85,14 @@ pub(crate) struct Change {
     drop_messages: Option<u64>,
     refuse_codes: Option<u16>,
     reachout_limit: Option<ReachoutChange>,
+    drop_deliveries: Option<Times>,
+    repeat_deliveries: Option<Times>,
+    damage_deliveries: Option<Times>,
+    delivery_delay_ms: Option<u64>,
+    bytes_per_second: Option<u64>,
+    logins_per_second: Option<u64>,
+    /// Where the dice begin.
+    seed: Option<u64>,
 }
 
 /// What happens to one outbound message.
@@ -110,7 +118,7 @@ impl Trouble {
             self.nack = (code != 0).then_some(code);
         }
         if let Some(delay) = change.ack_delay_ms {
-            self.ack_delay_ms = delay.min(600_000);
+            self.ack_delay_ms = delay.min(DELAY_LIMIT);
         }
         if let Some(count) = change.drop_messages {
             self.drop_messages = count;
@@ -123,6 +131,23 @@ impl Trouble {
             let known_chats_pass = limit.known_chats_pass.unwrap_or(true);
             self.reachout_limit = (limit.for_s > 0).then_some(Reachout { until_ms, known_chats_pass });
         }
+        self.apply_to_the_line(change);
+    }
+
+    fn apply_to_the_line(&mut self, change: &Change) {
+        let set = |place: &mut Times, times: Option<Times>| *place = times.unwrap_or(*place);
+        set(&mut self.drop_deliveries, change.drop_deliveries);
+        set(&mut self.repeat_deliveries, change.repeat_deliveries);
+        set(&mut self.damage_deliveries, change.damage_deliveries);
+        self.delivery_delay_ms = change.delivery_delay_ms.unwrap_or(self.delivery_delay_ms).min(DELAY_LIMIT);
+        self.bytes_per_second = change.bytes_per_second.unwrap_or(self.bytes_per_second);
+        self.logins_per_second = change.logins_per_second.unwrap_or(self.logins_per_second);
+        self.dice = change.seed.map_or(self.dice, Dice::of);
+    }
+
+    /// Whether a login is one too many.
+    pub(crate) fn refuses_login(&mut self, now: Instant) -> bool {
+        self.logins_per_second > 0 && !self.second.admits(self.logins_per_second, now)
     }
 
     /// Decides about one outbound message and uses up what is counted.
@@ -134,7 +159,7 @@ impl Trouble {
         if let Some(code) = self.nack {
             return Verdict::Nack(code);
         }
-        let withheld = self.withhold_acks.strike();
+        let withheld = self.withhold_acks.strike(&mut self.dice);
         Verdict::Relay { ack: (!withheld).then(|| Duration::from_millis(self.ack_delay_ms)) }
     }
 
@@ -145,7 +170,7 @@ impl Trouble {
 
     /// Whether a receipt for this account is swallowed.
     pub(crate) fn swallows_receipt(&mut self) -> bool {
-        self.withhold_receipts.strike()
+        self.withhold_receipts.strike(&mut self.dice)
     }
 }
 
