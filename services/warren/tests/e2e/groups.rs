@@ -261,6 +261,36 @@ async fn people_join_by_an_invite_and_groups_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changes_are_told_in_the_order_they_were_made() {
+    const EACH: usize = 100;
+    let circle = Circle::begin().await;
+    let (group, b) = (circle.together().await, &circle.b);
+    let promote = json!({"participants": [circle.person.phone]});
+    circle.done(Method::POST, &circle.a, &format!("/{group}/participants/promote"), Some(promote)).await;
+    circle.stage.api.post(&format!("/v1/instances/{}/disconnect", b.id), &json!({})).await.unwrap();
+    circle.stage.state(&b.id, "disconnected").await.unwrap();
+
+    // Those that wait for the instance come in one burst, the others one by one.
+    let made: Vec<_> = (0..2 * EACH).map(|change| format!("Trip {change}")).collect();
+    for (change, subject) in made.iter().enumerate() {
+        if change == EACH {
+            circle.stage.api.post(&format!("/v1/instances/{}/connect", b.id), &json!({})).await.unwrap();
+            circle.stage.state(&b.id, "online").await.unwrap();
+        }
+        circle.person_does(&group, json!({"subject": subject})).await;
+    }
+    let told = eventually("every change is told", PATIENCE, async || {
+        let log = circle.stage.api.events(&b.id).await?.into_iter();
+        let told: Vec<_> = log.filter(|event| event.text("/change") == "subject").collect();
+        Ok((told.len() == made.len()).then_some(told))
+    })
+    .await
+    .unwrap();
+    let misplaced = told.iter().zip(&made).find(|(event, made)| event.text("/subject") != made.as_str());
+    assert!(misplaced.is_none(), "{misplaced:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_type_goes_out_to_a_group_and_comes_in() {
     let circle = Circle::begin().await;
     let group = circle.together().await;

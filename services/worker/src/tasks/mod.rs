@@ -2,16 +2,20 @@
 //!
 //! The library's own shutdown flushes and acknowledges, which is exactly what must not happen once its store was refused.
 
+mod starts;
+
+use self::starts::{Attendant, Job, Starts};
 use async_trait::async_trait;
 use std::{future::Future, pin::Pin, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wacore::runtime::{AbortHandle, Runtime};
 
 /// The tasks of one client.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ClientTasks {
     aborted: CancellationToken,
     tracker: TaskTracker,
+    starts: Starts,
 }
 
 impl ClientTasks {
@@ -38,17 +42,31 @@ impl ClientTasks {
             }
         })
     }
+
+    /// Begins the detached tasks in their order; those that wait for something go on by themselves.
+    async fn attend(self, mut attendant: Attendant) {
+        while !self.aborted.is_cancelled()
+            && let Some(job) = attendant.next()
+        {
+            if let Some(job) = starts::begin(job) {
+                self.run(job);
+            }
+            tokio::task::consume_budget().await;
+        }
+    }
 }
 
 #[async_trait]
 impl Runtime for ClientTasks {
-    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send + 'static>>) -> AbortHandle {
+    fn spawn(&self, future: Job) -> AbortHandle {
         let handle = self.run(future);
         AbortHandle::new(move || handle.abort())
     }
 
-    fn spawn_detached(&self, future: Pin<Box<dyn Future<Output = ()> + Send + 'static>>) {
-        self.run(future);
+    fn spawn_detached(&self, future: Job) {
+        if let Some(attendant) = self.starts.push(future) {
+            self.run(self.clone().attend(attendant));
+        }
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -66,3 +84,6 @@ impl Runtime for ClientTasks {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;
