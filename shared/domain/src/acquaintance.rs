@@ -20,7 +20,7 @@ impl Message {
         let author = self.author.as_ref();
         let others = [author.and_then(|person| person.pn.as_deref()), author.and_then(|person| person.lid.as_deref())];
         let others = others.into_iter().flatten().filter(|address| *address != self.chat);
-        let addresses = std::iter::once(self.chat.as_str()).chain(others).filter(|address| is_of_a_person(address));
+        let addresses = std::iter::once(self.chat.as_str()).chain(others).filter(|address| Recipient::is_person(address));
         let is_in_a_group = Recipient::is_group(&self.chat);
         addresses.filter(move |_| !is_in_a_group).map(move |address| met(address, author))
     }
@@ -37,10 +37,6 @@ fn met<'a>(address: &'a str, author: Option<&'a Person>) -> Met<'a> {
         name: person.and_then(|person| person.push_name.as_deref()),
         pn: person.and_then(|person| person.pn.as_deref()).filter(|pn| *pn != address),
     }
-}
-
-fn is_of_a_person(address: &str) -> bool {
-    address.ends_with("@s.whatsapp.net") || address.ends_with("@lid")
 }
 
 #[cfg(test)]

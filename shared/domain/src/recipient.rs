@@ -87,6 +87,12 @@ impl Recipient {
         }
     }
 
+    /// Whether an address is one person's, by number or hidden. Only these can be strangers.
+    #[must_use]
+    pub fn is_person(address: &str) -> bool {
+        address.ends_with("@s.whatsapp.net") || address.ends_with("@lid")
+    }
+
     /// Whether an address is a group's.
     #[must_use]
     pub fn is_group(address: &str) -> bool {

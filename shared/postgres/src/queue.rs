@@ -7,7 +7,7 @@ use crate::rows::{self, Id, maybe_time, outbound_columns, time, uuids};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Result, Row};
 use warren_domain::message::Outbound;
-use warren_domain::{InstanceId, Timestamp};
+use warren_domain::{InstanceId, Recipient, Timestamp};
 use warren_ports::ledger::{Acquaintance, Released};
 
 /// How many first messages are told.
@@ -60,18 +60,13 @@ pub(crate) async fn open_to_known(pool: &PgPool, instance: InstanceId, limit: u3
     rows.iter().map(rows::outbound).collect()
 }
 
-/// Whether a chat is with one person: only these can be strangers.
-fn is_with_a_person(chat: &str) -> bool {
-    chat.ends_with("@s.whatsapp.net") || chat.ends_with("@lid")
-}
-
 pub(crate) async fn acquaintance(
     pool: &PgPool,
     instance: InstanceId,
     chats: &[String],
     since: Timestamp,
 ) -> Result<Acquaintance> {
-    let people: Vec<&str> = chats.iter().map(String::as_str).filter(|chat| is_with_a_person(chat)).collect();
+    let people: Vec<&str> = chats.iter().map(String::as_str).filter(|chat| Recipient::is_person(chat)).collect();
     // The strangers, then the times, told apart by which column is set.
     let rows = sqlx::query(
         "(SELECT asked.chat, NULL::BIGINT FROM unnest($2::TEXT[]) WITH ORDINALITY AS asked (chat, place)

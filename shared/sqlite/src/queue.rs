@@ -7,7 +7,7 @@ use crate::rows::{self, outbound_columns};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::collections::BTreeSet;
 use warren_domain::message::Outbound;
-use warren_domain::{InstanceId, TenantId, Timestamp};
+use warren_domain::{InstanceId, Recipient, TenantId, Timestamp};
 use warren_ports::ledger::{Acquaintance, Released};
 
 /// How many first messages are told.
@@ -60,11 +60,6 @@ pub(crate) fn open_to_known(conn: &Connection, instance: InstanceId, limit: u32)
     Ok(found)
 }
 
-/// Whether a chat is with one person: only these can be strangers.
-fn is_with_a_person(chat: &str) -> bool {
-    chat.ends_with("@s.whatsapp.net") || chat.ends_with("@lid")
-}
-
 pub(crate) fn acquaintance(
     conn: &Connection,
     instance: InstanceId,
@@ -73,7 +68,7 @@ pub(crate) fn acquaintance(
 ) -> Result<Acquaintance> {
     let mut known = conn.prepare_cached("SELECT 1 FROM known_chats WHERE instance_id = ?1 AND chat = ?2")?;
     let mut strangers = Vec::new();
-    for chat in chats.iter().filter(|chat| is_with_a_person(chat)) {
+    for chat in chats.iter().filter(|chat| Recipient::is_person(chat)) {
         if !known.exists(params![instance.as_bytes(), chat])? {
             strangers.push(chat.clone());
         }
@@ -93,7 +88,7 @@ pub(crate) fn acquaint(
     chat: &str,
     first_sent_at: Timestamp,
 ) -> Result<()> {
-    if is_with_a_person(chat) {
+    if Recipient::is_person(chat) {
         conn.prepare_cached(
             "INSERT OR IGNORE INTO known_chats (instance_id, chat, tenant_id, first_sent_at) VALUES (?1, ?2, ?3, ?4)",
         )?

@@ -9,11 +9,6 @@ use warren_domain::acquaintance::Met;
 use warren_domain::{InstanceId, Message, MessageId, MessageStatus, TenantId, Timestamp};
 use warren_ports::ledger::{Inbound, Op};
 
-/// Whether a chat is with one person: only these can be strangers.
-pub(super) fn is_with_a_person(chat: &str) -> bool {
-    chat.ends_with("@s.whatsapp.net") || chat.ends_with("@lid")
-}
-
 /// Commits what came in; what is there already, or twice in the batch, is no change.
 pub(super) async fn receive(tx: &mut Tx<'_>, items: &[Item<'_>]) -> Result<()> {
     let received: Vec<(Item<'_>, &Inbound)> = items

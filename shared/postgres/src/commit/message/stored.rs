@@ -6,7 +6,7 @@ use sqlx::postgres::{PgQueryResult, PgRow};
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-use warren_domain::{Epoch, FailureReason, InstanceId, MessageId, MessageStatus, TenantId, Timestamp};
+use warren_domain::{Epoch, FailureReason, InstanceId, MessageId, MessageStatus, Recipient, TenantId, Timestamp};
 
 /// The row of a message in the queue, by its key, however large the queue is.
 macro_rules! place {
@@ -247,9 +247,8 @@ impl Messages {
         if moved.is_empty() {
             return Ok(());
         }
-        let met = |message: &&&Tracked| {
-            message.reached.contains_key(&MessageStatus::Sent) && crate::commit::inbound::is_with_a_person(&message.chat)
-        };
+        let met =
+            |message: &&&Tracked| message.reached.contains_key(&MessageStatus::Sent) && Recipient::is_person(&message.chat);
         let met: Vec<&Tracked> = moved.iter().filter(met).copied().collect();
         let time = |status: MessageStatus| moved.iter().map(|message| message.reached(status)).collect::<Vec<_>>();
         let closing: Vec<i64> = moved.iter().filter(|message| message.closes()).map(|message| message.order).collect();
