@@ -27,7 +27,7 @@ use crate::trouble::{Refusing, Trouble};
 use crate::world::World;
 
 /// Companions one account may link. WhatsApp allows four; tests of many workers want more.
-pub(crate) const MAX_DEVICES: usize = 32;
+const MAX_DEVICES: usize = 32;
 
 /// An account. Whoever holds a phone's lock (`handset`) may take a `state` lock, of any account; never the other way
 /// round, and never two of the same kind.
@@ -163,6 +163,27 @@ impl State {
             ledger: Ledger::default(),
             collections: BTreeMap::new(),
         }
+    }
+
+    /// Takes the next number of a companion, and the index of its key; `None` when there are too many. Numbers are never used
+    /// twice.
+    pub(crate) fn reserve(&mut self) -> Option<(u16, u32)> {
+        if self.devices.len() >= MAX_DEVICES {
+            return None;
+        }
+        let device = self.next_device;
+        // 99 is the first number of the hosted range.
+        self.next_device = device.checked_add(1).filter(|next| *next != 99).unwrap_or(100);
+        let key_index = self.next_key_index;
+        self.next_key_index += 1;
+        Some((device, key_index))
+    }
+
+    /// A companion is linked, under a number that was reserved for it.
+    pub(crate) fn link(&mut self, device: u16, linked: Device) {
+        self.devices.insert(device, linked);
+        self.paired = true;
+        self.devices_changed();
     }
 
     /// The list of companions is another one now.

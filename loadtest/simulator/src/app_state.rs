@@ -14,9 +14,9 @@ use waproto::whatsapp::{
     ExternalBlobReference, KeyId, SyncdMutation, SyncdMutations, SyncdPatch, SyncdRecord, SyncdSnapshot, SyncdVersion,
 };
 
-use crate::account::{Account, Outgoing};
+use crate::account::Account;
 use crate::media;
-use crate::queue::Class;
+use crate::notification::{self, Notification};
 use crate::stanza;
 use crate::world::World;
 
@@ -187,19 +187,10 @@ fn fetch(media: &media::Store, reference: &ExternalBlobReference) -> Option<Sync
 
 /// Tells an account's companions, apart from whoever wrote it, that a collection has a new version.
 pub(crate) fn announce(world: &World, account: &Account, author: Option<u16>, name: &str, version: u64) {
-    let id = format!("sync-{}", uuid::Uuid::new_v4().simple());
-    let node = NodeBuilder::new("notification")
-        .attr("from", SERVER_JID)
-        .attr("type", "server_sync")
-        .attr("id", id.as_str())
-        .attr("t", stanza::unix_seconds())
-        .children([NodeBuilder::new("collection").attr("name", name).attr("version", version).build()])
-        .build();
-    let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
-    let stanza = bytes::Bytes::from(marshaled);
-    for device in account.companions().into_iter().filter(|device| Some(*device) != author) {
-        let outgoing =
-            Outgoing { class: Class::Notification, id: id.clone(), from: 0, stanza: stanza.clone(), noted_from: None };
-        account.enqueue(world, device, outgoing);
+    let id = notification::id("sync");
+    let changed = NodeBuilder::new("collection").attr("name", name).attr("version", version).build();
+    let node = notification::begin(SERVER_JID, "server_sync", &id).children([changed]).build();
+    if let Some(notification) = Notification::of(id, 0, &node) {
+        notification.tell_others(world, account, author);
     }
 }

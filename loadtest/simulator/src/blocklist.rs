@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Node, SERVER_JID};
 
-use crate::account::{Account, Outgoing};
+use crate::account::Account;
 use crate::address::{Addressing, PHONE};
-use crate::queue::Class;
-use crate::stanza;
+use crate::notification::{self, Notification};
 use crate::world::World;
 
 /// Accounts one account can block.
@@ -51,21 +50,12 @@ pub(crate) fn set(world: &World, account: &Account, other: &Account, block: bool
 }
 
 fn tell(world: &World, account: &Account, other: &Account, block: bool, author: Option<u16>) {
-    let id = format!("blocklist-{}", uuid::Uuid::new_v4().simple());
+    let id = notification::id("blocklist");
     let changed = item(other).attr("action", if block { "block" } else { "unblock" }).build();
-    let node = NodeBuilder::new("notification")
-        .attr("from", SERVER_JID)
-        .attr("type", "account_sync")
-        .attr("id", id.as_str())
-        .attr("t", stanza::unix_seconds())
-        .children([NodeBuilder::new("blocklist").attr("action", "modify").children([changed]).build()])
-        .build();
-    let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
-    let stanza = bytes::Bytes::from(marshaled);
-    for device in account.companions().into_iter().filter(|device| Some(*device) != author) {
-        let outgoing =
-            Outgoing { class: Class::Notification, id: id.clone(), from: 0, stanza: stanza.clone(), noted_from: None };
-        account.enqueue(world, device, outgoing);
+    let list = NodeBuilder::new("blocklist").attr("action", "modify").children([changed]).build();
+    let node = notification::begin(SERVER_JID, "account_sync", &id).children([list]).build();
+    if let Some(notification) = Notification::of(id, 0, &node) {
+        notification.tell_others(world, account, author);
     }
 }
 

@@ -1,11 +1,10 @@
 //! Pre-key bundles: what somebody needs to start a Signal session with a device.
 
-use crate::account::{Account, Outgoing, PublishedKeys};
+use crate::account::{Account, PublishedKeys};
 use crate::address::{Addressing, PHONE};
-use crate::queue::Class;
+use crate::notification::{self, Notification};
 use crate::stanza;
 use crate::world::World;
-use bytes::Bytes;
 use wacore::iq::prekeys::{OneTimePreKeyNode, PreKeyBundleUserNode, SignedPreKeyNode};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, SERVER_JID};
@@ -74,16 +73,10 @@ fn of_phone(account: &Account) -> Bundle {
 /// `<notification type="encrypt"><count value/></notification>`, on which clients upload more keys.
 fn ask_for_keys(world: &World, account: &Account, device: u16, left: usize) {
     let id = format!("keys-{}", stanza::unix_millis());
-    let node = NodeBuilder::new("notification")
-        .attr("from", SERVER_JID)
-        .attr("type", "encrypt")
-        .attr("id", id.as_str())
-        .attr("t", stanza::unix_seconds())
-        .children([NodeBuilder::new("count").attr("value", left as u64).build()])
-        .build();
-    if let Ok(stanza) = wacore_binary::marshal(&node) {
-        let outgoing = Outgoing { class: Class::Notification, id, from: 0, stanza: Bytes::from(stanza), noted_from: None };
-        account.enqueue(world, device, outgoing);
+    let count = NodeBuilder::new("count").attr("value", left as u64).build();
+    let node = notification::begin(SERVER_JID, "encrypt", &id).children([count]).build();
+    if let Some(notification) = Notification::of(id, 0, &node) {
+        notification.tell_one(world, account, device);
     }
 }
 

@@ -31,6 +31,7 @@ mod media;
 mod message;
 mod newsletters;
 mod noise;
+mod notification;
 mod page;
 mod pairing;
 mod pairing_code;

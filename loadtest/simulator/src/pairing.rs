@@ -13,7 +13,7 @@ use wacore_binary::{Jid, Node, NodeRef, SERVER_JID};
 use waproto::buffa::Message as _;
 use waproto::whatsapp::ClientPairingProps;
 
-use crate::account::{Account, Device, MAX_DEVICES};
+use crate::account::{Account, Device};
 use crate::address::Addressing;
 use crate::adv;
 use crate::link::{self, Command, Link, LinkEnd};
@@ -228,7 +228,11 @@ async fn open_offer(wire: &mut Wire, scan: Scan, noise_key: [u8; 32]) -> Result<
         let _ = scan.answer.send(Err(Error::ForeignCode));
         return Ok(None);
     }
-    let Some((device, key_index, raw_id)) = reserve(&scan.account) else {
+    let (reserved, raw_id) = {
+        let mut state = scan.account.state();
+        (state.reserve(), state.raw_id)
+    };
+    let Some((device, key_index)) = reserved else {
         let _ = scan.answer.send(Err(Error::TooManyDevices));
         return Ok(None);
     };
@@ -247,20 +251,6 @@ async fn open_offer(wire: &mut Wire, scan: Scan, noise_key: [u8; 32]) -> Result<
     let request = format!("pair-{device}-{key_index}");
     wire.send(&pair_success(&scan.account, device, &request, identity)).await?;
     Ok(Some(Offer { request, device, key_index, scan }))
-}
-
-/// Takes the next device number and key index of an account. Numbers are never used twice.
-fn reserve(account: &Account) -> Option<(u16, u32, u32)> {
-    let mut state = account.state();
-    if state.devices.len() >= MAX_DEVICES {
-        return None;
-    }
-    let device = state.next_device;
-    // 99 is the first number of the hosted range.
-    state.next_device = device.checked_add(1).filter(|next| *next != 99).unwrap_or(100);
-    let key_index = state.next_key_index;
-    state.next_key_index += 1;
-    Some((device, key_index, state.raw_id))
 }
 
 /// Reads the client's answer to pair-success; `true` when the device is linked and was told to reconnect.
@@ -285,13 +275,7 @@ async fn conclude(
         let _ = scan.answer.send(Err(Error::BadSignature));
         return Ok(false);
     }
-    {
-        let mut state = scan.account.state();
-        let linked = Device::new(key_index, noise_key, scan.code.identity, signed.to_vec());
-        state.devices.insert(device, linked);
-        state.paired = true;
-        state.devices_changed();
-    }
+    scan.account.state().link(device, Device::new(key_index, noise_key, scan.code.identity, signed.to_vec()));
     scan.account.touch();
     crate::iq::usync::announce_devices(world, &scan.account, device);
     world.counters.pairings.one();

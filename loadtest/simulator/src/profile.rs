@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use crate::account::{Account, Device, Outgoing};
+use crate::account::{Account, Device};
 use crate::address::{Addressing, PHONE};
 use crate::business::Business;
 use crate::media::Error;
+use crate::notification::{self, Notification};
 use crate::privacy::{self, Matter};
-use crate::queue::Class;
 use crate::stanza;
 use crate::world::World;
 
@@ -148,23 +147,11 @@ fn announce(
         }
         // By phone number, also where chats are by LID, as the client library's suite has it.
         let from = account.jid(PHONE, Addressing::Pn);
-        let id = format!("{kind}-{}", uuid::Uuid::new_v4().simple());
-        let node = NodeBuilder::new("notification")
-            .attr("from", from.clone())
-            .attr("type", kind)
-            .attr("id", id.as_str())
-            .attr("t", stanza::unix_seconds())
-            .children([change(from)])
-            .build();
-        let Ok(marshaled) = wacore_binary::marshal(&node) else { continue };
-        let stanza = Bytes::from(marshaled);
-        target.enqueue_for_all(world, |_| Outgoing {
-            class: Class::Notification,
-            id: id.clone(),
-            from: account.phone,
-            stanza: stanza.clone(),
-            noted_from: None,
-        });
+        let id = notification::id(kind);
+        let node = notification::begin(from.clone(), kind, &id).children([change(from)]).build();
+        if let Some(notification) = Notification::of(id, account.phone, &node) {
+            notification.tell(world, &target);
+        }
     }
 }
 

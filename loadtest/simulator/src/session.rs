@@ -216,9 +216,12 @@ impl Session {
     /// Writes what was gathered, as fast as the line is.
     async fn flush(&mut self) -> Result<(), wire::Error> {
         let bytes = self.wire.pending() as u64;
+        if bytes == 0 {
+            return Ok(());
+        }
         self.wire.flush().await?;
         let rate = trouble::line(&self.world, &self.account).bytes_per_second;
-        if rate > 0 && bytes > 0 {
+        if rate > 0 {
             let takes = Duration::from_secs_f64(bytes as f64 / rate as f64).min(SLOWEST);
             let stop = self.world.stop.clone();
             tokio::select! {

@@ -88,12 +88,10 @@ fn with_companion(world: &World, noise_key: [u8; 32]) -> Result<String> {
     let account = world.directory.obtain(None, None, world.options.lid_migrated)?;
     {
         let mut state = account.state();
-        let (device, key_index) = (state.next_device, state.next_key_index);
-        state.next_device += 1;
-        state.next_key_index += 1;
-        state.devices.insert(device, Device::new(key_index, noise_key, noise_key, Vec::new()));
-        state.paired = true;
-        state.devices_changed();
+        let (device, key_index) = state
+            .reserve()
+            .ok_or_else(|| Error::new(StatusCode::CONFLICT, "full", "the account has too many companions"))?;
+        state.link(device, Device::new(key_index, noise_key, noise_key, Vec::new()));
     }
     account.touch();
     Ok(account.phone.to_string())

@@ -9,8 +9,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Error, Result, body, find};
-use crate::address::parse_phone;
+use super::{Error, Result, body, find, named_phone};
 use crate::calls::{self, Call};
 use crate::world::World;
 
@@ -62,10 +61,7 @@ pub(super) struct Filter {
 
 /// The latest calls, oldest first; of one account, or of all.
 pub(super) async fn list(State(world): State<Arc<World>>, Query(filter): Query<Filter>) -> Result<Json<Value>> {
-    let phone = match filter.phone.as_deref() {
-        None => None,
-        Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))?),
-    };
+    let phone = named_phone(filter.phone.as_deref())?;
     let calls = world.calls();
     let concerned = calls.all().filter(|call| phone.is_none_or(|phone| call.from == phone || call.to == phone));
     let listed: Vec<&Call> = concerned.collect();

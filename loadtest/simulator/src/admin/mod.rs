@@ -116,6 +116,11 @@ pub(super) fn body<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| Error::invalid(error.to_string()))
 }
 
+/// A phone number that a request may name.
+pub(super) fn named_phone(text: Option<&str>) -> Result<Option<u64>> {
+    text.map(|text| address::parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))).transpose()
+}
+
 /// The account of a path's phone number.
 pub(super) fn find(world: &World, phone: &str) -> Result<Arc<Account>> {
     let phone = address::parse_phone(phone).ok_or_else(|| Error::invalid("not a phone number"))?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use wacore::pair_code::PairCodeUtils;
 
-use super::{Error, Result, body};
+use super::{Error, Result, body, named_phone};
 use crate::account::Account;
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::link::Command;
@@ -41,10 +41,7 @@ pub(super) async fn scan(
         world.pairings().get(&code.reference).cloned().ok_or_else(|| {
             Error::new(StatusCode::NOT_FOUND, "unknown_ref", "no open connection shows this code (any more)")
         })?;
-    let phone = match scanner.phone.as_deref() {
-        None => None,
-        Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))?),
-    };
+    let phone = named_phone(scanner.phone.as_deref())?;
     let account = match (phone, scanner.name, name) {
         // Nobody said who scans: a client's own name stands for its phone.
         (None, None, Some(name)) => world.directory.registered(&name, world.options.lid_migrated)?,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{Error, Result, body, find};
+use super::{Error, Result, body, find, named_phone};
 use crate::account::Account;
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::handset::{self, Job, Task};
@@ -60,10 +60,7 @@ pub(super) async fn create(State(world): State<Arc<World>>, bytes: Bytes) -> Res
     if phone.is_some() && count != 1 {
         return Err(Error::invalid("a phone number is for one person only"));
     }
-    let phone = match phone.as_deref() {
-        None => None,
-        Some(text) => Some(parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))?),
-    };
+    let phone = named_phone(phone.as_deref())?;
     let maker = Arc::clone(&world);
     let people = tokio::task::spawn_blocking(move || -> Result<Vec<Value>> {
         let mut people = Vec::new();

@@ -1,26 +1,20 @@
 //! What clients are told about changes: `<notification type="w:gp2">`, one for each change, to every companion of
 //! everybody concerned, the author's included.
 
-use bytes::Bytes;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use super::{Description, Group, Rank, Setting, State, mode, view};
-use crate::account::{Account, Outgoing};
+use crate::account::Account;
 use crate::address::{Addressing, PHONE};
-use crate::queue::Class;
+use crate::notification::{self, Notification};
 use crate::stanza;
 use crate::world::World;
 
 /// Queues one notification for everybody in `to`. Without `by`, the server itself changed something.
 pub(super) fn tell(world: &World, group: &Group, by: Option<&Account>, to: impl IntoIterator<Item = u64>, action: Node) {
-    let id = format!("group-{}", uuid::Uuid::new_v4().simple());
-    let mut builder = NodeBuilder::new("notification")
-        .attr("from", group.jid())
-        .attr("type", "w:gp2")
-        .attr("id", id.as_str())
-        .attr("t", stanza::unix_seconds())
-        .attr("addressing_mode", mode(group.addressing));
+    let id = notification::id("group");
+    let mut builder = notification::begin(group.jid(), "w:gp2", &id).attr("addressing_mode", mode(group.addressing));
     if let Some(by) = by {
         let name = by.state().name.clone();
         builder = builder.attr("participant", by.jid(PHONE, group.addressing)).attr("notify", name);
@@ -28,17 +22,14 @@ pub(super) fn tell(world: &World, group: &Group, by: Option<&Account>, to: impl 
             builder = builder.attr("participant_pn", by.jid(PHONE, Addressing::Pn));
         }
     }
-    let Ok(marshaled) = wacore_binary::marshal(&builder.children([action]).build()) else { return };
-    let stanza = Bytes::from(marshaled);
-    for phone in to {
-        let Some(account) = world.directory.by_phone(phone) else { continue };
-        account.enqueue_for_all(world, |_| Outgoing {
-            class: Class::Notification,
-            id: id.clone(),
-            from: 0,
-            stanza: stanza.clone(),
-            noted_from: None,
-        });
+    hand_out(world, Notification::of(id, 0, &builder.children([action]).build()), to);
+}
+
+/// Queues a notification about a group for everybody in `to`.
+pub(super) fn hand_out(world: &World, notification: Option<Notification>, to: impl IntoIterator<Item = u64>) {
+    let Some(notification) = notification else { return };
+    for account in to.into_iter().filter_map(|phone| world.directory.by_phone(phone)) {
+        notification.tell(world, &account);
         world.counters.group_notices.one();
     }
 }

@@ -1,15 +1,13 @@
 //! A group's picture: set by whom may describe it, seen by its members, told to all of them.
 
-use bytes::Bytes;
 use wacore_binary::builder::NodeBuilder;
 
+use super::notice::hand_out;
 use super::{Change, Refusal};
-use crate::account::Outgoing;
 use crate::address::PHONE;
 use crate::media;
+use crate::notification::{self, Notification};
 use crate::profile::Picture;
-use crate::queue::Class;
-use crate::stanza;
 
 /// Why a picture is not set.
 pub(crate) enum Error {
@@ -48,25 +46,9 @@ impl Change<'_> {
             None => NodeBuilder::new("delete"),
         };
         let author = self.by.jid(PHONE, self.group.addressing);
-        let id = format!("picture-{}", uuid::Uuid::new_v4().simple());
-        let node = NodeBuilder::new("notification")
-            .attr("from", self.group.jid())
-            .attr("type", "picture")
-            .attr("id", id.as_str())
-            .attr("t", stanza::unix_seconds())
-            .children([changed.attr("jid", self.group.jid()).attr("author", author).build()])
-            .build();
-        let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
-        let stanza = Bytes::from(marshaled);
-        for account in members.iter().filter_map(|phone| self.world.directory.by_phone(*phone)) {
-            account.enqueue_for_all(self.world, |_| Outgoing {
-                class: Class::Notification,
-                id: id.clone(),
-                from: 0,
-                stanza: stanza.clone(),
-                noted_from: None,
-            });
-            self.world.counters.group_notices.one();
-        }
+        let id = notification::id("picture");
+        let changed = changed.attr("jid", self.group.jid()).attr("author", author).build();
+        let node = notification::begin(self.group.jid(), "picture", &id).children([changed]).build();
+        hand_out(self.world, Notification::of(id, 0, &node), members.iter().copied());
     }
 }

@@ -126,7 +126,9 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
             let limit = world.options.inbox_limit;
             let content = Content::read(world, &message);
             let fetch = content.awaits_media();
-            text = content.text.clone().filter(|_| content.kind == Kind::Text);
+            if habits.echo && content.kind == Kind::Text {
+                text.clone_from(&content.text);
+            }
             handset.inbox.surface(incoming.from, incoming.addressing, &incoming.id, content, limit);
             if let (Some(group), Some(item)) = (incoming.group, handset.inbox.find(incoming.from.phone, &incoming.id)) {
                 item.group = Some(groups::jid(group).to_string());
@@ -153,7 +155,7 @@ pub(super) fn receive(world: &World, account: &Arc<Account>, incoming: Incoming)
     if !confirmed {
         return;
     }
-    rules::react(world, account, &incoming, text);
+    rules::react(world, account, &incoming, habits, text);
 }
 
 /// Takes what waited for the phone to come online.
@@ -314,9 +316,7 @@ fn ask_again(world: &World, account: &Account, handset: &mut Handset, incoming: 
         return;
     }
     let task = Task::PassRetry { device, from: account.phone, id: incoming.id.clone(), node: Box::new(node) };
-    if let Err(job) = world.later.put(ASK_AGAIN_AFTER, Job { account: sender, task }) {
-        world.handsets.follow_up(job);
-    }
+    rules::put_off(world, ASK_AGAIN_AFTER, Job { account: sender, task });
 }
 
 /// The other phone's task of encrypting a message again; `None` when its group is gone.

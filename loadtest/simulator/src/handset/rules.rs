@@ -9,6 +9,7 @@ use super::receive::{Chat, Incoming, confirm};
 use super::{Job, Task};
 use crate::account::Account;
 use crate::bundle;
+use crate::habits::Habits;
 use crate::presence::{self, Doing};
 use crate::world::World;
 
@@ -24,9 +25,8 @@ pub(crate) enum Act {
     Answer { chat: Chat, text: String },
 }
 
-/// Does what the phone's habits say about a message; `text` is its text, if it has one.
-pub(super) fn react(world: &World, account: &Arc<Account>, incoming: &Incoming, text: Option<String>) {
-    let habits = account.state().habits;
+/// Does what the phone's habits say about a message; `text` is its text, if it has one that is to be answered.
+pub(super) fn react(world: &World, account: &Arc<Account>, incoming: &Incoming, habits: Habits, text: Option<String>) {
     let (chat, id) = (Chat::of(incoming), incoming.id.clone());
     if habits.auto_receipt {
         act(world, account, habits.slow(), Act::Confirm { chat, id: id.clone() });
@@ -34,7 +34,7 @@ pub(super) fn react(world: &World, account: &Arc<Account>, incoming: &Incoming, 
     if habits.auto_read {
         act(world, account, habits.slow(), Act::Read { chat, id });
     }
-    let Some(text) = text.filter(|_| habits.echo && is_under_test(world, incoming.from.phone)) else { return };
+    let Some(text) = text.filter(|_| is_under_test(world, incoming.from.phone)) else { return };
     if !habits.typing().is_zero() {
         act(world, account, habits.slow(), Act::Type { chat });
     }
@@ -45,7 +45,7 @@ pub(super) fn react(world: &World, account: &Arc<Account>, incoming: &Incoming, 
 pub(crate) fn resume_absence(world: &World, account: &Arc<Account>) {
     let Some(at) = account.state().habits.back_at_ms else { return };
     let after = Duration::from_millis(at.saturating_sub(crate::stanza::unix_millis()));
-    put_off(world, account, after, Task::ComeBack);
+    put_off(world, after, Job { account: Arc::clone(account), task: Task::ComeBack });
 }
 
 /// Does it at once, or puts it off.
@@ -53,12 +53,13 @@ fn act(world: &World, account: &Arc<Account>, after: Duration, act: Act) {
     if after.is_zero() {
         perform(world, account, act);
     } else {
-        put_off(world, account, after, Task::Act(act));
+        put_off(world, after, Job { account: Arc::clone(account), task: Task::Act(act) });
     }
 }
 
-fn put_off(world: &World, account: &Arc<Account>, after: Duration, task: Task) {
-    if let Err(job) = world.later.put(after, Job { account: Arc::clone(account), task }) {
+/// Has a job done after a while; at once when too many wait.
+pub(super) fn put_off(world: &World, after: Duration, job: Job) {
+    if let Err(job) = world.later.put(after, job) {
         world.handsets.follow_up(job);
     }
 }

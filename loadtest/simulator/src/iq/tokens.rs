@@ -1,14 +1,13 @@
 //! Trusted-contact tokens: an account gives somebody it talks to a token; the server hands it to that side's devices,
 //! which attach it to what they send.
 
-use bytes::Bytes;
+use wacore_binary::NodeRef;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Node, NodeRef};
 
 use super::{Answer, Request};
-use crate::account::{Account, Outgoing};
+use crate::account::Account;
 use crate::address::{Addressing, PHONE};
-use crate::queue::Class;
+use crate::notification::{self, Notification};
 use crate::stanza;
 use crate::tokens;
 
@@ -31,28 +30,13 @@ pub(super) fn issue(request: &Request<'_>, issued: &NodeRef<'_>) -> Answer {
 }
 
 fn hand_over(request: &Request<'_>, target: &Account, addressing: Addressing, issued: &str, token: Vec<u8>) {
-    let id = format!("token-{}", uuid::Uuid::new_v4().simple());
-    let Ok(marshaled) = wacore_binary::marshal(&notification(request.account, addressing, issued, &id, token)) else {
-        return;
-    };
-    let stanza = Bytes::from(marshaled);
-    target.enqueue_for_all(request.world, |_| Outgoing {
-        class: Class::Notification,
-        id: id.clone(),
-        from: request.account.phone,
-        stanza: stanza.clone(),
-        noted_from: None,
-    });
-}
-
-fn notification(from: &Account, addressing: Addressing, issued: &str, id: &str, token: Vec<u8>) -> Node {
+    let (id, from) = (notification::id("token"), request.account);
     let token = NodeBuilder::new("token").attr("type", "trusted_contact").attr("t", issued).bytes(token).build();
-    NodeBuilder::new("notification")
-        .attr("from", from.jid(PHONE, addressing))
+    let node = notification::begin(from.jid(PHONE, addressing), "privacy_token", &id)
         .attr("sender_lid", from.jid(PHONE, Addressing::Lid))
-        .attr("type", "privacy_token")
-        .attr("id", id)
-        .attr("t", stanza::unix_seconds())
         .children([NodeBuilder::new("tokens").children([token]).build()])
-        .build()
+        .build();
+    if let Some(notification) = Notification::of(id, from.phone, &node) {
+        notification.tell(request.world, target);
+    }
 }

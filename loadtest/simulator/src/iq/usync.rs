@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, NodeRef};
 
 use super::{Answer, Request};
-use crate::account::{Account, Outgoing, State};
+use crate::account::{Account, State};
 use crate::address::{Addressing, PHONE, parse_phone};
 use crate::adv;
 use crate::business;
+use crate::notification::{self, Notification};
 use crate::privacy::{self, Matter};
-use crate::queue::Class;
 use crate::stanza;
 use crate::world::World;
 
@@ -158,12 +157,12 @@ fn key_index_node(account: &Account, state: &mut State) -> Option<Node> {
 /// Tells the account's other companions, and the clients of those it shares groups with, that its list of devices
 /// changed: in a group nothing else makes a sender look.
 pub(crate) fn announce_devices(world: &World, account: &Arc<Account>, added: u16) {
-    let others: Vec<u16> = account.device_ids().into_iter().filter(|device| *device != PHONE && *device != added).collect();
+    let alone = account.companions().into_iter().all(|device| device == added);
     let fellows = world.groups.fellows(account.phone);
-    if others.is_empty() && fellows.is_empty() {
+    if alone && fellows.is_empty() {
         return;
     }
-    let node = {
+    let (id, node) = {
         let mut state = account.state();
         let Some(device) = state.devices.get(&added) else { return };
         let listed = NodeBuilder::new("device")
@@ -173,23 +172,13 @@ pub(crate) fn announce_devices(world: &World, account: &Arc<Account>, added: u16
             .build();
         let Some(signed) = key_index_node(account, &mut state) else { return };
         let id = format!("devices-{}", state.devices_changed);
-        NodeBuilder::new("notification")
-            .attr("from", account.jid(PHONE, Addressing::Pn))
-            .attr("type", "devices")
-            .attr("id", id)
-            .attr("t", stanza::unix_seconds())
-            .children([NodeBuilder::new("add").children([listed, signed]).build()])
-            .build()
+        let begun = notification::begin(account.jid(PHONE, Addressing::Pn), "devices", &id);
+        let node = begun.children([NodeBuilder::new("add").children([listed, signed]).build()]).build();
+        (id, node)
     };
-    let id = node.attrs.get("id").map(ToString::to_string).unwrap_or_default();
-    let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
-    let stanza = Bytes::from(marshaled);
-    let outgoing =
-        || Outgoing { class: Class::Notification, id: id.clone(), from: 0, stanza: stanza.clone(), noted_from: None };
-    for device in others {
-        account.enqueue(world, device, outgoing());
-    }
+    let Some(notification) = Notification::of(id, 0, &node) else { return };
+    notification.tell_others(world, account, Some(added));
     for fellow in fellows.into_iter().filter_map(|phone| world.directory.by_phone(phone)) {
-        fellow.enqueue_for_all(world, |_| outgoing());
+        notification.tell(world, &fellow);
     }
 }

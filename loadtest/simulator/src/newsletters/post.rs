@@ -8,6 +8,7 @@ use wacore_binary::{Node, NodeRef};
 
 use super::{MAX_POSTS, Newsletter, Post, Refusal, State};
 use crate::account::{Account, Outgoing};
+use crate::notification::{self, Notification};
 use crate::queue::Class;
 use crate::stanza;
 use crate::world::World;
@@ -154,25 +155,14 @@ fn tell_watchers(world: &World, newsletter: &Newsletter, state: &State, post: &P
         .children([reactions(post).unwrap_or_else(|| stanza::leaf("reactions"))])
         .build();
     let messages = NodeBuilder::new("messages").attr("jid", newsletter.jid()).attr("t", now).children([changed]).build();
-    let id = format!("newsletter-{}", uuid::Uuid::new_v4().simple());
-    let node = NodeBuilder::new("notification")
-        .attr("from", newsletter.jid())
-        .attr("type", "newsletter")
-        .attr("id", id.as_str())
-        .attr("t", now)
-        .children([NodeBuilder::new("live_updates").children([messages]).build()])
-        .build();
-    let Ok(marshaled) = wacore_binary::marshal(&node) else { return };
-    let stanza = Bytes::from(marshaled);
+    let id = notification::id("newsletter");
+    let updates = NodeBuilder::new("live_updates").children([messages]).build();
+    let node = notification::begin(newsletter.jid(), "newsletter", &id).children([updates]).build();
+    let Some(notification) = Notification::of(id, 0, &node) else { return };
     for (phone, _) in state.watchers.iter().filter(|(_, until)| **until > now) {
-        let Some(account) = world.directory.by_phone(*phone) else { continue };
-        account.enqueue_for_all(world, |_| Outgoing {
-            class: Class::Notification,
-            id: id.clone(),
-            from: 0,
-            stanza: stanza.clone(),
-            noted_from: None,
-        });
+        if let Some(account) = world.directory.by_phone(*phone) {
+            notification.tell(world, &account);
+        }
     }
 }
 

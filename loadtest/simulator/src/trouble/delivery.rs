@@ -40,6 +40,9 @@ impl Trouble {
 
 /// The fates of the next messages to a companion of this account: its own trouble goes before everybody's.
 pub(crate) fn fates(world: &World, account: &Account, count: usize) -> Vec<Fate> {
+    if count == 0 {
+        return Vec::new();
+    }
     let own = account.state().trouble.touches_deliveries();
     let all = world.trouble().touches_deliveries();
     let mut fates = vec![Fate::Written; count];
