@@ -7,16 +7,11 @@ import { Companion } from './companion.js'
 import { files } from './files.js'
 import { group } from './group.js'
 import { chain, pairing } from './pairing.js'
+import { setting } from './settings.js'
 import { Simulator } from './simulator.js'
 import { Failed, step, summary } from './steps.js'
 import { offline, texts } from './texts.js'
 import { Warren } from './warren.js'
-
-function setting(name) {
-  const value = process.env[name]
-  if (!value) throw new Error(`${name} is not set: run \`cargo xtask conformance\``)
-  return value
-}
 
 async function scenario(stage) {
   await chain(stage)

@@ -1,18 +1,57 @@
-//! Scenarios in JavaScript: what they need of npm, and a `warren` for them.
+//! Scenarios in JavaScript, in `loadtest/conformance`: programs that nobody here wrote, at a simulator and a Warren that are
+//! started for them.
 
 use crate::bench;
 use crate::shell::{self, Program};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::runtime::Runtime;
+use warren_testkit::{Network, Simulator, Warren};
 
+const SOURCE: &str = "loadtest/conformance";
 /// The oldest Node.js that the packages run on.
 const NODE: u32 = 20;
+/// Every wait of a scenario ends by itself before that.
+const LIMIT: Duration = Duration::from_secs(900);
+/// The end of Warren's log that is shown when a step failed.
+const LOG_LINES: usize = 20;
 
-/// Where a scenario of this folder can run, with the packages it needs: a copy below `target`, because they are put beside it.
-pub(crate) fn installed(source: &str) -> Result<PathBuf> {
+/// Runs one with this `warren`, or one that is built now; fails if a step failed.
+pub(crate) fn run(script: &str, binary: Option<&Path>, more: &[(&str, &Path)]) -> Result<()> {
+    let folder = installed()?;
+    let binary = warren(binary)?;
+    Runtime::new().context("a runtime")?.block_on(play(&folder, script, &binary, more))
+}
+
+async fn play(folder: &Path, script: &str, binary: &Path, more: &[(&str, &Path)]) -> Result<()> {
+    let simulator = Simulator::start(binary).await?;
+    let network = Network::Simulator(simulator.url().to_owned());
+    let warren = Warren::start(warren_testkit::Options::new(binary, network)).await?;
+    let api = warren.api()?;
+    let authority = tempfile::NamedTempFile::new().context("a file for the simulator's certificate")?;
+    std::fs::write(authority.path(), simulator.tls_authority().await?).context("writing the simulator's certificate")?;
+
+    println!("\nThe simulator at {}, Warren at {}", simulator.url(), api.base());
+    let mut node = Command::new("node");
+    node.arg(script).current_dir(folder).kill_on_drop(true).envs(more.iter().copied());
+    node.env("SIMULATOR_URL", simulator.url()).env("WARREN_URL", api.base()).env("WARREN_KEY", api.key());
+    node.env("NODE_EXTRA_CA_CERTS", authority.path());
+    let ended = tokio::time::timeout(LIMIT, node.status()).await;
+    let status = ended.with_context(|| format!("the scenario took more than {LIMIT:?}"))?.context("running node")?;
+    if !status.success() {
+        println!("\nThe end of Warren's log:\n{}", warren.last_lines(LOG_LINES));
+        bail!("a step failed: {status}");
+    }
+    Ok(())
+}
+
+/// Where the scenarios can run, with the packages they need: a copy below `target`, because they are put beside it.
+fn installed() -> Result<PathBuf> {
     node()?;
-    let source = shell::root().join(source);
-    let folder = bench::target().join(source.file_name().context("the scenario's folder")?);
+    let source = shell::root().join(SOURCE);
+    let folder = bench::target().join("conformance");
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let lock = std::fs::read(source.join("package-lock.json")).context("the lock file")?;
     // npm writes the second one when it is done.
@@ -38,7 +77,7 @@ pub(crate) fn installed(source: &str) -> Result<PathBuf> {
 }
 
 /// This `warren`, or one that is built now.
-pub(crate) fn warren(binary: Option<&Path>) -> Result<PathBuf> {
+fn warren(binary: Option<&Path>) -> Result<PathBuf> {
     if let Some(binary) = binary {
         return std::path::absolute(binary).context("the binary's path");
     }
