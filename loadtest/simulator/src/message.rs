@@ -22,9 +22,6 @@ use crate::{newsletters, profile, stanza, tokens};
 /// Children of a message that recipients get as they are, besides their own `<enc>`.
 pub(crate) const FORWARDED: [&str; 2] = ["meta", "biz"];
 
-/// The error of a message that the account may not send to a stranger now.
-const REACHOUT_LIMIT: u16 = 463;
-
 /// What a message leads to.
 #[derive(Default)]
 pub(crate) struct Handled {
@@ -91,18 +88,11 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
     };
     let peer = stanza::attr_is(node, "category", "peer");
     if let Chat::Direct(recipient) = &chat
-        && trouble::restricts(world, sender, recipient)
+        && let Some(code) = refuses(world, sender, recipient, node)
     {
         sender.state().ledger.nacked += 1;
         world.counters.messages_restricted.one();
-        return refused(&id, &to, REACHOUT_LIMIT);
-    }
-    if let Chat::Direct(recipient) = &chat
-        && !tokens::admit(recipient, sender, node)
-    {
-        sender.state().ledger.nacked += 1;
-        world.counters.messages_restricted.one();
-        return refused(&id, &to, tokens::MISSING);
+        return refused(&id, &to, code);
     }
     let verdict = if peer { Verdict::Relay { ack: Some(Duration::ZERO) } } else { judge(world, sender) };
     let ack = match verdict {
@@ -129,6 +119,7 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
     }
     let (jobs, phash) = match &chat {
         Chat::Direct(recipient) => {
+            trouble::begin_chat(world, sender, recipient);
             profile::acquaint(sender, recipient);
             let mut relay = Relay::new(world, sender, device, recipient, &to, &id, node);
             relay.fan_out();
@@ -145,6 +136,12 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
         }
     };
     Handled { reply: ack.map(|delay| (delay, acknowledged(&id, &to, phash))), jobs }
+}
+
+/// Why a message to this account is refused: limits of the sender, or what the recipient asks to be shown.
+fn refuses(world: &World, sender: &Account, recipient: &Account, node: &NodeRef<'_>) -> Option<u16> {
+    let limit = trouble::refuses(world, sender, recipient);
+    limit.or_else(|| (!tokens::admit(recipient, sender, node)).then_some(tokens::MISSING))
 }
 
 /// Posts are not encrypted and go to no phone.

@@ -12,6 +12,7 @@ const FAULTS = [
   ["ack_delay_ms", "acks come later, milliseconds", 0],
   ["drop_messages", "so many messages are lost", 0],
   ["refuse_codes", "pairing codes are refused with this error", 0],
+  ["new_chats_left", "so many more strangers may be written to, empty for any", ""],
   ["drop_deliveries", "so many messages to it come at its next login", 0],
   ["delivery_delay_ms", "what it gets comes later, milliseconds", 0],
   ["bytes_per_second", "its line takes so many bytes a second, 0 for any", 0],
@@ -73,13 +74,19 @@ async function fill() {
   byId("events").hidden = byId("trouble-of").value === ALL;
 }
 
+/** What a field says; empty where that is off, it says that there is no limit. */
+function said(field, off) {
+  if (off === false) return field.checked;
+  return field.value === "" && off === "" ? true : Number(field.value);
+}
+
 /** What the fields say. */
 function read() {
   const fields = byId("trouble").elements;
-  const said = Object.fromEntries(FAULTS.map(([name, , off]) => {
-    return [name, off === false ? fields[name].checked : Number(fields[name].value)];
+  const faults = Object.fromEntries(FAULTS.map(([name, , off]) => {
+    return [name, said(fields[name], off)];
   }));
-  return { ...said, reachout_limit: Number(fields.reachout_limit.value) };
+  return { ...faults, reachout_limit: Number(fields.reachout_limit.value) };
 }
 
 /** Changes what was changed here: what else stands, set by a request, stays. */

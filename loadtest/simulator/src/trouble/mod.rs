@@ -3,18 +3,20 @@
 
 mod delivery;
 mod logins;
+mod strangers;
 mod times;
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::Account;
 use crate::world::World;
 
 pub(crate) use delivery::{Fate, damaged, fates, line};
 use logins::Second;
 pub(crate) use logins::{Failure, Refusing, TOO_MANY};
+use strangers::{NewChats, Reachout, ReachoutChange};
+pub(crate) use strangers::{begin_chat, refuses};
 use times::Dice;
 pub(crate) use times::Times;
 
@@ -38,6 +40,8 @@ pub(crate) struct Trouble {
     pub(crate) refuse_codes: Option<u16>,
     /// Messages to strangers are refused with 463 until a time.
     pub(crate) reachout_limit: Option<Reachout>,
+    /// How many more strangers may be written to; one more is refused with 475.
+    new_chats_left: NewChats,
     /// Messages to companions are not written; they come at the next login.
     pub(crate) drop_deliveries: Times,
     /// Messages to companions are written twice.
@@ -56,23 +60,6 @@ pub(crate) struct Trouble {
     second: Second,
 }
 
-/// A limit on writing to people the account has not talked with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Reachout {
-    /// In Unix milliseconds.
-    pub(crate) until_ms: u64,
-    /// Chats in which either side has written before are not affected.
-    pub(crate) known_chats_pass: bool,
-}
-
-/// A [`Reachout`] from now on; `for_s: 0` lifts it.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReachoutChange {
-    for_s: u64,
-    known_chats_pass: Option<bool>,
-}
-
 /// Changes to a [`Trouble`]; what is absent stays as it is. 0 takes `nack` and
 /// `refuse_codes` back.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -85,6 +72,7 @@ pub(crate) struct Change {
     drop_messages: Option<u64>,
     refuse_codes: Option<u16>,
     reachout_limit: Option<ReachoutChange>,
+    new_chats_left: Option<NewChats>,
     drop_deliveries: Option<Times>,
     repeat_deliveries: Option<Times>,
     damage_deliveries: Option<Times>,
@@ -126,11 +114,7 @@ impl Trouble {
         if let Some(code) = change.refuse_codes {
             self.refuse_codes = (code != 0).then_some(code);
         }
-        if let Some(limit) = change.reachout_limit {
-            let until_ms = crate::stanza::unix_millis().saturating_add(limit.for_s.saturating_mul(1_000));
-            let known_chats_pass = limit.known_chats_pass.unwrap_or(true);
-            self.reachout_limit = (limit.for_s > 0).then_some(Reachout { until_ms, known_chats_pass });
-        }
+        self.apply_to_strangers(change);
         self.apply_to_the_line(change);
     }
 
@@ -163,11 +147,6 @@ impl Trouble {
         Verdict::Relay { ack: (!withheld).then(|| Duration::from_millis(self.ack_delay_ms)) }
     }
 
-    /// The limit on writing to strangers, while it holds.
-    pub(crate) fn reachout(&self) -> Option<Reachout> {
-        self.reachout_limit.filter(|limit| limit.until_ms > crate::stanza::unix_millis())
-    }
-
     /// Whether a receipt for this account is swallowed.
     pub(crate) fn swallows_receipt(&mut self) -> bool {
         self.withhold_receipts.strike(&mut self.dice)
@@ -178,15 +157,6 @@ impl Trouble {
 pub(crate) fn refuses_code(world: &World, phone: u64) -> Option<u16> {
     let own = world.directory.by_phone(phone).and_then(|account| account.state().trouble.refuse_codes);
     own.or_else(|| world.trouble().refuse_codes)
-}
-
-/// Whether a message of one account to another is refused under a reach-out limit.
-pub(crate) fn restricts(world: &World, sender: &Account, recipient: &Account) -> bool {
-    let everybody = world.trouble().reachout();
-    let state = sender.state();
-    let known = state.chats.knows(recipient.phone) || sender.phone == recipient.phone;
-    let limits = [state.trouble.reachout(), everybody];
-    limits.into_iter().flatten().any(|limit| !(known && limit.known_chats_pass))
 }
 
 #[cfg(test)]
@@ -213,20 +183,6 @@ mod tests {
         trouble.apply(&serde_json::from_str(r#"{"nack":0,"withhold_receipts":false}"#).unwrap());
         assert_eq!(trouble.judge(), Verdict::Relay { ack: Some(Duration::ZERO) });
         assert!(!trouble.swallows_receipt());
-    }
-
-    #[test]
-    fn a_reach_out_limit_ends_by_itself_and_can_be_lifted() {
-        let mut trouble = Trouble::default();
-        trouble.apply(&serde_json::from_str(r#"{"reachout_limit":{"for_s":60}}"#).unwrap());
-        assert!(trouble.reachout().is_some_and(|limit| limit.known_chats_pass));
-        if let Some(limit) = &mut trouble.reachout_limit {
-            limit.until_ms = 1;
-        }
-        assert_eq!(trouble.reachout(), None);
-        trouble.apply(&serde_json::from_str(r#"{"reachout_limit":{"for_s":60,"known_chats_pass":false}}"#).unwrap());
-        trouble.apply(&serde_json::from_str(r#"{"reachout_limit":{"for_s":0}}"#).unwrap());
-        assert_eq!(trouble.reachout_limit, None);
     }
 
     #[test]

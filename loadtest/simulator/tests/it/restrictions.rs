@@ -1,10 +1,18 @@
-//! An account that may not write to strangers for a while.
+//! An account that may not write to strangers for a while, or to so many only.
 use crate::support::{http, paired, simulator};
 use serde_json::json;
 use warren_simulator::Options;
 use whatsapp_rust::wacore::types::events::Event;
 
 const ALICE: &str = "6281100000001";
+
+/// The error in the server's answer to a message.
+fn ack_of(id: String) -> impl Fn(&Event) -> Option<Option<String>> {
+    move |event| match event {
+        Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
+        _ => None,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_are_out_of_reach_until_the_time_is_over() {
@@ -13,12 +21,6 @@ async fn strangers_are_out_of_reach_until_the_time_is_over() {
     let (_, made) = http(&simulator, "POST", "/admin/people", r#"{"count":2}"#).await;
     let to: Vec<String> =
         (0..2).map(|place| format!("{}@s.whatsapp.net", made["people"][place]["phone"].as_str().unwrap())).collect();
-    let ack_of = |id: String| {
-        move |event: &Event| match event {
-            Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
-            _ => None,
-        }
-    };
     let known = alice.send(&to[0], "before").await;
     assert_eq!(alice.wait_for("ack", ack_of(known)).await, None);
     assert_eq!(alice.client.mex().fetch_reachout_timelock().await.unwrap().is_active, Some(false));
@@ -60,6 +62,32 @@ async fn strangers_are_out_of_reach_until_the_time_is_over() {
     }
     let (_, stats) = http(&simulator, "GET", "/admin/stats", "").await;
     assert!(stats["messages_restricted"].as_u64() >= Some(2), "{stats}");
+    alice.stop().await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_chats_are_counted_and_one_too_many_is_refused() {
+    let simulator = simulator(Options::default()).await;
+    let (alice, _) = paired(&simulator, &format!("?phone={ALICE}")).await;
+    let (_, made) = http(&simulator, "POST", "/admin/people", r#"{"count":3}"#).await;
+    let to = |place: usize| format!("{}@s.whatsapp.net", made["people"][place]["phone"].as_str().unwrap());
+    let known = alice.send(&to(0), "before").await;
+    assert_eq!(alice.wait_for("ack", ack_of(known)).await, None);
+
+    let trouble = format!("/admin/accounts/{ALICE}/trouble");
+    let (status, answer) = http(&simulator, "POST", &trouble, r#"{"new_chats_left":1}"#).await;
+    assert_eq!((status, &answer["new_chats_left"]), (200, &json!(1)));
+    let sent = [(0, None), (1, None), (1, None), (2, Some("475")), (0, None)];
+    for (place, error) in sent {
+        let id = alice.send(&to(place), "hello").await;
+        assert_eq!(alice.wait_for("an answer", ack_of(id)).await.as_deref(), error, "to {place}");
+    }
+    // Everybody's quota counts beside the account's own.
+    http(&simulator, "POST", &trouble, r#"{"new_chats_left":true}"#).await;
+    http(&simulator, "POST", "/admin/trouble", r#"{"new_chats_left":0}"#).await;
+    let id = alice.send(&to(2), "hello").await;
+    assert_eq!(alice.wait_for("an answer", ack_of(id)).await.as_deref(), Some("475"));
     alice.stop().await;
     simulator.shutdown().await;
 }
