@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RestrictionReason {
-    /// WhatsApp refused a message with 463: the account wrote to too many people who do not know it.
+    /// WhatsApp refused a message with 463 or 475: the account wrote to too many people who do not know it.
     ReachoutLimit,
     /// It began as many new chats within 24 hours as this deployment lets it.
     NewChatBudget,

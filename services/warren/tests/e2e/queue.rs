@@ -403,6 +403,24 @@ async fn a_restricted_number_waits_and_goes_on_by_itself() {
     assert_eq!(restriction(&stage, &limited).await, Value::Null);
 }
 
+/// Where WhatsApp does not say until when, the queue tries again by itself after a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_may_begin_no_more_chats_goes_on_with_those_it_has() {
+    let stage = stage().await;
+    let capped = stage.pair("capped").await.unwrap();
+    let (first, second) = (person(&stage).await, person(&stage).await);
+    stage.simulator.happen(&capped.phone, "trouble", json!({"new_chats_left": 1})).await.unwrap();
+    let began = stage.api.send(&capped.id, &text(&first.phone, "hi").wait()).await.unwrap();
+    assert_eq!(began.reason, None, "{began:?}");
+    let refused = stage.api.send(&capped.id, &text(&second.phone, "hi").wait()).await.unwrap();
+    assert_eq!((refused.status.as_str(), refused.reason.as_deref()), ("failed", Some("reachout_limit")));
+    let shown = restricted(&stage, &capped, "reachout_limit").await;
+    assert_eq!((&shown["scope"], &shown["until"]), (&json!("new_chats"), &Value::Null));
+    assert!(moment(&shown, "restarts_at") > in_ms(60_000), "{shown}");
+    let known = stage.api.send(&capped.id, &text(&first.phone, "again").wait()).await.unwrap();
+    assert_eq!(known.reason, None, "{known:?}");
+}
+
 /// The restriction is remembered: a restart neither forgets it nor tries again before its time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restriction_that_covers_all_survives_a_kill() {

@@ -109,12 +109,13 @@ pub enum Refused {
 }
 
 /// Reads a refusal. `repeated` says whether the refused stanza was a repeated copy, whose tokens or device list may have
-/// aged; a group may have changed how its members are addressed (421), who writes in it and who is in it since.
+/// aged; a group may have changed how its members are addressed (421), who writes in it and who is in it since. 475 is the
+/// library's `NackReason::NewChatMessagesCapped`: like 463 it is about strangers only.
 #[must_use]
 pub fn refusal(code: &str, repeated: bool) -> Refused {
     match code {
-        "400" | "420" | "421" | "463" | "479" if repeated => Refused::StaleStanza,
-        "463" => Refused::ReachoutLimit,
+        "400" | "420" | "421" | "463" | "475" | "479" if repeated => Refused::StaleStanza,
+        "463" | "475" => Refused::ReachoutLimit,
         "500" | "503" => Refused::Later,
         _ => Refused::Rejected,
     }
@@ -165,6 +166,7 @@ mod tests {
     #[test]
     fn a_refusal_of_a_repeated_copy_is_not_final() {
         assert_eq!(refusal("463", false), Refused::ReachoutLimit);
+        assert_eq!(refusal("475", false), Refused::ReachoutLimit);
         assert_eq!(refusal("463", true), Refused::StaleStanza);
         assert_eq!(refusal("421", true), Refused::StaleStanza);
         assert_eq!(refusal("420", false), Refused::Rejected);

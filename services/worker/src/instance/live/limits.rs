@@ -1,5 +1,5 @@
-//! What an account may not send now: because WhatsApp said so (463), or because it began enough chats for a day. What is
-//! restricted waits in the queue and goes on by itself; the rest goes on all the while.
+//! What an account may not send now: because WhatsApp said so (463, 475), or because it began enough chats for a day. What
+//! is restricted waits in the queue and goes on by itself; the rest goes on all the while.
 
 use super::{Live, Round};
 use crate::outbound::{pace::NewChat, queue::Allowance};
