@@ -1,4 +1,5 @@
-//! Admission of connects: not faster than WhatsApp takes kindly, not more at once than this machine carries.
+//! Admission of connects: not faster than WhatsApp takes kindly, not more at once than this machine carries, and first those
+//! that somebody waits for.
 
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -8,38 +9,52 @@ use tokio::{
 
 /// One worker's admission.
 pub(crate) struct Admission {
-    slots: Mutex<Instant>,
+    /// Where those stand that nobody waits for. Only the first of them stands at the door too.
+    line: Mutex<()>,
+    /// The next free turn. Whoever holds it is the next to be admitted.
+    door: Mutex<Instant>,
     spacing: Duration,
     at_once: Arc<Semaphore>,
+}
+
+/// Whether a caller waits for a connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Nobody does: in the order in which they came.
+    Ordinary,
+    /// Somebody does: before all that are ordinary, but for one that is at the door already.
+    Awaited,
 }
 
 impl Admission {
     pub(crate) fn new(per_second: u32, at_once: usize) -> Self {
         Self {
-            slots: Mutex::new(Instant::now()),
+            line: Mutex::default(),
+            door: Mutex::new(Instant::now()),
             spacing: Duration::from_secs(1) / per_second.max(1),
             at_once: Arc::new(Semaphore::new(at_once)),
         }
     }
 
-    /// Waits for a turn, first come first served. The connect is under way until the permit is dropped.
-    pub(crate) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = self.at_once.clone().acquire_owned().await.ok()?;
-        let turn = {
-            let mut next = self.slots.lock().await;
-            take_turn(&mut next, Instant::now(), self.spacing)
+    /// Waits for a turn; of the same urgency, first come first served. The connect is under way until the permit is dropped.
+    /// Dropped while it waits, it has used nothing up.
+    pub(crate) async fn admit(&self, urgency: Urgency) -> Option<OwnedSemaphorePermit> {
+        let _line = match urgency {
+            Urgency::Ordinary => Some(self.line.lock().await),
+            Urgency::Awaited => None,
         };
+        let mut next = self.door.lock().await;
+        let permit = self.at_once.clone().acquire_owned().await.ok()?;
+        let turn = turn(*next, Instant::now(), self.spacing);
         tokio::time::sleep_until(turn).await;
+        *next = turn + self.spacing;
         Some(permit)
     }
 }
 
-/// The next free turn; up to 10 turns that nobody used may be caught up at once.
-fn take_turn(next: &mut Instant, now: Instant, spacing: Duration) -> Instant {
-    let earliest = now.checked_sub(spacing * 10).unwrap_or(now);
-    let turn = (*next).max(earliest);
-    *next = turn + spacing;
-    turn
+/// The turn to take; up to 10 turns that nobody used may be caught up at once.
+fn turn(next: Instant, now: Instant, spacing: Duration) -> Instant {
+    next.max(now.checked_sub(spacing * 10).unwrap_or(now))
 }
 
 /// How long to wait before attempt `failures + 1`: full jitter over a span that doubles, up to 5 minutes.
@@ -50,18 +65,58 @@ pub(crate) fn backoff(failures: u32, first: Duration) -> Duration {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use tokio::{sync::mpsc, task::JoinHandle};
 
     #[test]
     fn admits_at_the_set_rate_and_catches_up_ten_turns() {
         let (start, spacing) = (Instant::now(), Duration::from_millis(100));
         let now = start + Duration::from_secs(60);
         let mut next = start;
-        let turns: Vec<_> = (0..31).map(|_| take_turn(&mut next, now, spacing)).collect();
+        let mut take = || {
+            let taken = turn(next, now, spacing);
+            next = taken + spacing;
+            taken
+        };
+        let turns: Vec<_> = (0..31).map(|_| take()).collect();
         assert_eq!(turns.iter().filter(|turn| **turn <= now).count(), 11, "ten unused turns and the one that is due");
         assert_eq!(turns.last().map(|turn| turn.duration_since(now)), Some(spacing * 20));
         assert!(turns.windows(2).all(|pair| matches!(pair, [earlier, later] if *later - *earlier == spacing)));
+    }
+
+    /// Spawns a caller that writes its name down once it was admitted.
+    fn caller(
+        admission: &Arc<Admission>,
+        urgency: Urgency,
+        name: &'static str,
+        admitted: &mpsc::UnboundedSender<&'static str>,
+    ) -> JoinHandle<()> {
+        let (admission, admitted) = (admission.clone(), admitted.clone());
+        tokio::spawn(async move {
+            let _permit = admission.admit(urgency).await.unwrap();
+            admitted.send(name).unwrap();
+        })
+    }
+
+    #[tokio::test]
+    async fn who_is_awaited_goes_before_all_but_the_one_at_the_door() {
+        let admission = Arc::new(Admission::new(1_000, 1));
+        let (admitted, mut names) = mpsc::unbounded_channel();
+        let under_way = admission.admit(Urgency::Ordinary).await.unwrap();
+        for name in ["at the door", "second", "third"] {
+            caller(&admission, Urgency::Ordinary, name, &admitted);
+            tokio::task::yield_now().await;
+        }
+        let impatient = caller(&admission, Urgency::Awaited, "gives up", &admitted);
+        caller(&admission, Urgency::Awaited, "awaited", &admitted);
+        tokio::task::yield_now().await;
+        impatient.abort();
+        drop(under_way);
+        for expected in ["at the door", "awaited", "second", "third"] {
+            assert_eq!(tokio::time::timeout(Duration::from_secs(20), names.recv()).await.unwrap(), Some(expected));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    admission::backoff,
+    admission::{Urgency, backoff},
     client::{Link, LinkParts},
     outbound::pace::Pacer,
     owner::Owner,
@@ -166,16 +166,20 @@ impl Actor {
     async fn wait_turn(&mut self) -> ControlFlow<(), Option<OwnedSemaphorePermit>> {
         let shared = self.shared.clone();
         let not_before = self.not_before.take();
-        let turn = async move {
-            if let Some(at) = not_before {
-                tokio::time::sleep_until(at.into()).await;
+        let turn = |urgency| {
+            let shared = shared.clone();
+            async move {
+                if let Some(at) = not_before {
+                    tokio::time::sleep_until(at.into()).await;
+                }
+                shared.admission.admit(urgency).await
             }
-            shared.admission.admit().await
         };
-        tokio::pin!(turn);
+        let mut urgency = self.urgency();
+        let mut admitted = Box::pin(turn(urgency));
         loop {
             tokio::select! {
-                permit = &mut turn => return ControlFlow::Continue(permit),
+                permit = &mut admitted => return ControlFlow::Continue(permit),
                 mail = self.mailbox.recv() => {
                     let Some(mail) = mail else { return ControlFlow::Break(()) };
                     let before = self.intent;
@@ -183,9 +187,19 @@ impl Actor {
                     if self.intent != before {
                         return ControlFlow::Continue(None);
                     }
+                    // Never back into the line: it would stand at its end.
+                    if urgency == Urgency::Ordinary && self.urgency() == Urgency::Awaited {
+                        urgency = Urgency::Awaited;
+                        admitted.set(turn(urgency));
+                    }
                 }
             }
         }
+    }
+
+    /// Whether somebody waits for the connection: who pairs, or who asked.
+    fn urgency(&self) -> Urgency {
+        if self.intent == Intent::Pair || !self.waiting.is_empty() { Urgency::Awaited } else { Urgency::Ordinary }
     }
 
     async fn open_link(&mut self) -> Result<Link> {

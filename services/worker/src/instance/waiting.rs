@@ -64,6 +64,10 @@ impl Waiting {
         self.places.push(Place { held, expiry: expiry.abort_handle() });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.iter().all(|place| place.expiry.is_finished())
+    }
+
     /// All that still wait, in the order in which they came.
     pub(super) fn take(&mut self) -> Vec<Waited> {
         self.places.drain(..).filter_map(Place::take).collect()
