@@ -24,7 +24,7 @@ pub(super) use standalone::{idle, restart, sockets};
 
 use super::{
     report::{Report, Row, number},
-    stage::{Simulator, swarm},
+    stage::{Beside, Simulator, swarm},
 };
 use anyhow::Result;
 use serde_json::Value;
@@ -56,7 +56,8 @@ impl Kind {
 fn bare(bin: &Path, clients: usize, more: &[&str]) -> Result<Value> {
     let simulator = Simulator::start(bin)?;
     let clients = clients.to_string();
-    swarm(bin, &[&["bare", "--simulator", simulator.url(), "--clients", &clients], more].concat())
+    let target = ["bare", "--simulator", simulator.url(), "--clients", &clients];
+    Beside::of(simulator.pid(), || swarm(bin, &[&target[..], more].concat()))
 }
 
 /// Row 6: the CPU of our processes; that of the others is printed beside.

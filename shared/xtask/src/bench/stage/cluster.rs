@@ -1,7 +1,7 @@
 //! A whole cluster on this machine, over a Postgres that syncs every commit.
 
 use super::metrics::online;
-use super::process::{Simulator, swarm_within};
+use super::process::{Beside, Simulator, swarm_within};
 use super::{ADMISSION, LIMIT, Load, Warren};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -76,7 +76,7 @@ impl Clustered {
             }
             anyhow::Ok(())
         })?;
-        let since = Instant::now();
+        let (since, beside) = (Instant::now(), Beside::begin(self.simulator.pid())?);
         self.runtime.block_on(cluster.start_all())?;
         let owned = since.elapsed().as_secs_f64();
         let admins = self.admins(&[Role::Worker]);
@@ -85,7 +85,9 @@ impl Clustered {
             ensure!(since.elapsed() < ONLINE, "not all instances came online");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok((owned, since.elapsed().as_secs_f64()))
+        let online = since.elapsed().as_secs_f64();
+        beside.end()?;
+        Ok((owned, online))
     }
 
     fn fleet_file(&self) -> String {
@@ -130,7 +132,7 @@ impl Warren for Clustered {
         let target = [command, "--api", gateway.api_address()?, "--simulator", self.simulator.url()];
         let ledger = self.cluster.servers.ledger.url();
         let environment = [("WARREN_KEY", self.cluster.keys().tenant.clone()), ("SWARM_LEDGER", ledger)];
-        swarm_within(&self.bin, &[&target[..], more].concat(), &environment, LIMIT)
+        Beside::of(self.simulator.pid(), || swarm_within(&self.bin, &[&target[..], more].concat(), &environment, LIMIT))
     }
 
     fn send(&self, load: Load) -> Result<Value> {

@@ -6,7 +6,7 @@ mod process;
 mod standalone;
 
 pub(crate) use cluster::Clustered;
-pub(crate) use process::{Line, Simulator, swarm, swarm_within};
+pub(crate) use process::{Beside, Line, Simulator, swarm, swarm_within};
 pub(crate) use standalone::Standalone;
 
 use anyhow::Result;

@@ -1,8 +1,9 @@
 //! Processes that end with their handle: the simulator, and the load generator for as long as it may take.
 
 use super::LIMIT;
+use crate::bench::machine;
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read as _},
     path::Path,
@@ -60,6 +61,37 @@ impl Simulator {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()
+    }
+}
+
+/// What a simulator takes of the machine from the beginning to the end: it runs beside what is measured.
+pub(crate) struct Beside {
+    simulator: u32,
+    cpu_s: f64,
+}
+
+impl Beside {
+    pub(crate) fn begin(simulator: u32) -> Result<Self> {
+        Ok(Self { simulator, cpu_s: machine::cpu_seconds(simulator)? })
+    }
+
+    /// Prints it, and gives it out for the figures.
+    pub(crate) fn end(self) -> Result<Value> {
+        let cpu_s = machine::cpu_seconds(self.simulator)? - self.cpu_s;
+        let private_mib = machine::private_kib(self.simulator)? / 1024;
+        println!("the simulator beside it: {cpu_s:.1} s of CPU, {private_mib} MiB");
+        Ok(json!({"cpu_s": cpu_s, "private_mib": private_mib}))
+    }
+
+    /// Runs a command of the load generator, with this beside its report.
+    pub(crate) fn of(simulator: u32, run: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let beside = Self::begin(simulator)?;
+        let mut report = run()?;
+        let beside = beside.end()?;
+        if let Some(report) = report.as_object_mut() {
+            report.insert("simulator".to_owned(), beside);
+        }
+        Ok(report)
     }
 }
 

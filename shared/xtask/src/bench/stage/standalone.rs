@@ -1,7 +1,7 @@
 //! A standalone Warren over a folder of its own.
 
 use super::metrics::{get, online};
-use super::process::{Line, Process, Simulator, drain, read_until, swarm};
+use super::process::{Beside, Line, Process, Simulator, drain, read_until, swarm};
 use super::{Load, Warren};
 use crate::bench::machine;
 use anyhow::{Context, Result, bail};
@@ -26,6 +26,7 @@ pub(crate) struct Standalone {
     admin: String,
     key: String,
     simulator: String,
+    simulator_pid: u32,
     bin: PathBuf,
     folder: TempDir,
 }
@@ -40,6 +41,7 @@ impl Standalone {
             admin: started.admin,
             key: started.key.context("no key was printed")?,
             simulator: simulator.url.clone(),
+            simulator_pid: simulator.pid(),
             bin: bin.to_owned(),
             folder,
         })
@@ -82,7 +84,7 @@ impl Standalone {
     pub(crate) fn restart(&mut self, instances: usize) -> Result<(f64, f64)> {
         self.process.child.kill()?;
         self.process.child.wait()?;
-        let since = Instant::now();
+        let (since, beside) = (Instant::now(), Beside::begin(self.simulator_pid)?);
         let (process, started) = launch(&self.bin, &self.simulator, self.folder.path(), false)?;
         self.process = process;
         (self.api, self.admin) = (started.api, started.admin);
@@ -94,14 +96,16 @@ impl Standalone {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok((first, since.elapsed().as_secs_f64()))
+        let online = since.elapsed().as_secs_f64();
+        beside.end()?;
+        Ok((first, online))
     }
 }
 
 impl Warren for Standalone {
     fn load(&self, command: &str, more: &[&str]) -> Result<Value> {
         let target = [command, "--api", &self.api, "--key", &self.key, "--simulator", &self.simulator];
-        swarm(&self.bin, &[&target[..], more].concat())
+        Beside::of(self.simulator_pid, || swarm(&self.bin, &[&target[..], more].concat()))
     }
 
     fn send(&self, load: Load) -> Result<Value> {
