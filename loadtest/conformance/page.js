@@ -41,11 +41,11 @@ async function link(page) {
   const instance = await step("a pasted QR code links Warren's instance", async () => {
     const instance = await warren.instance('page')
     await instance.startPairing({ method: 'qr' })
-    await page.getByLabel('Text of the QR code').fill(await instance.shown('qr'))
+    await page.getByLabel('Text of the QR code').fill(await instance.shown('qr', PATIENCE_MS))
     await page.getByLabel('Phone number that scans').fill(ACCOUNT)
     await page.getByRole('button', { name: 'Scan it' }).click()
     await page.getByText(`Linked as device 1 of ${ACCOUNT}.`).waitFor()
-    await instance.online()
+    await instance.online(PATIENCE_MS)
     await page.getByText('1 of 1 devices connected').waitFor()
     return instance
   })
@@ -68,7 +68,7 @@ async function chat(page, instance) {
     await page.locator('#write').getByLabel('Text').fill('halo <b>dari</b> halaman')
     await page.getByRole('button', { name: 'Send' }).click()
     await page.locator('#messages').getByText('halo <b>dari</b> halaman').waitFor()
-    const received = await eventually('the message', async () => (await inbound(instance))[0])
+    const received = await eventually('the message', async () => (await inbound(instance))[0], PATIENCE_MS)
     assert.equal(received.text?.body ?? received.content?.text?.body ?? received.text, 'halo <b>dari</b> halaman')
   })
   await step('what Warren writes is read on the page', async () => {
@@ -78,7 +78,7 @@ async function chat(page, instance) {
   await step('a habit is switched on', async () => {
     await page.getByLabel('answers with the same words').check()
     await instance.send(BUDI, 'text', { body: 'gema' })
-    await eventually('the echo', async () => (await inbound(instance)).length === 2)
+    await eventually('the echo', async () => (await inbound(instance)).length === 2, PATIENCE_MS)
   })
 }
 
@@ -92,10 +92,10 @@ async function trouble(page, instance) {
     assert.equal((await standing()).nack, 463)
     await page.getByLabel('messages are refused with this error').fill('0')
     await page.getByRole('button', { name: 'Apply' }).click()
-    await eventually('it is off', async () => (await standing()).nack === null)
+    await eventually('it is off', async () => (await standing()).nack === null, PATIENCE_MS)
     await page.getByRole('button', { name: 'Cut the connection' }).click()
     await page.getByRole('alert').getByText('Done; 1 connections were open.').waitFor()
-    await instance.online()
+    await instance.online(PATIENCE_MS)
   })
 }
 

@@ -5,8 +5,8 @@ const PATIENCE_MS = 60_000
 const PAUSE_MS = 25
 
 /** Looks again and again until `look` returns something, and returns it. A look that throws is waited out too. */
-export async function eventually(what, look) {
-  const until = Date.now() + PATIENCE_MS
+export async function eventually(what, look, patience = PATIENCE_MS) {
+  const until = Date.now() + patience
   let last
   for (;;) {
     try {
@@ -16,7 +16,7 @@ export async function eventually(what, look) {
     } catch (error) {
       last = error
     }
-    if (Date.now() > until) throw new Error(`waited ${PATIENCE_MS / 1000} s for: ${what}${last ? ` (${last.message})` : ''}`)
+    if (Date.now() > until) throw new Error(`waited ${patience / 1000} s for: ${what}${last ? ` (${last.message})` : ''}`)
     await new Promise(resume => setTimeout(resume, PAUSE_MS))
   }
 }

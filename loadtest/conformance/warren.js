@@ -35,18 +35,18 @@ export class Instance {
   }
 
   /** The QR code or the code of eight characters that is shown now. */
-  shown(kind) {
-    return eventually(`Warren's ${kind}`, async () => (await this.request('GET', '/pairing'))[kind])
+  shown(kind, patience) {
+    return eventually(`Warren's ${kind}`, async () => (await this.request('GET', '/pairing'))[kind], patience)
   }
 
   /** Waits until it is online; its number. */
-  online() {
+  online(patience) {
     return eventually('the instance is online', async () => {
       const now = await this.request('GET', '')
       if (now.state !== 'online') throw new Error(`it is ${now.state}`)
       this.phone = now.phone.replace('+', '')
       return this.phone
-    })
+    }, patience)
   }
 
   /** Sends, and waits until the server has it. */

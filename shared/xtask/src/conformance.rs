@@ -1,9 +1,13 @@
 //! `cargo xtask conformance`: a client that nobody here wrote, in another language (Baileys, from npm), is linked at the
 //! simulator and converses with Warren. What it does is in `loadtest/conformance/main.js`.
 
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 use anyhow::Result;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Every wait of the scenario ends by itself before that.
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -15,5 +19,5 @@ pub(crate) struct Options {
 
 /// Runs it; fails if a step failed.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    scenario::run("main.js", options.binary.as_deref(), &[])
+    scenario::run(&Scenario { script: "main.js", limit: LIMIT, settings: &[] }, options.binary.as_deref())
 }

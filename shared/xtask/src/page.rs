@@ -1,12 +1,15 @@
 //! `cargo xtask page`: somebody uses the simulator's page in a real browser (Chromium, steered by playwright-core) beside a
 //! Warren. What is done and seen is in `loadtest/conformance/page.js`.
 
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where Debian's package puts it.
 const CHROMIUM: &str = "/usr/bin/chromium";
+/// Every wait of the scenario ends by itself before that.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -24,5 +27,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.chromium.is_file() {
         bail!("Chromium is needed (Debian's package chromium); there is no {}", options.chromium.display());
     }
-    scenario::run("page.js", options.binary.as_deref(), &[("CHROMIUM", &options.chromium)])
+    let scenario = Scenario { script: "page.js", limit: LIMIT, settings: &[("CHROMIUM", &options.chromium)] };
+    scenario::run(&scenario, options.binary.as_deref())
 }

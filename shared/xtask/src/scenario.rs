@@ -13,19 +13,26 @@ use warren_testkit::{Network, Simulator, Warren};
 const SOURCE: &str = "loadtest/conformance";
 /// The oldest Node.js that the packages run on.
 const NODE: u32 = 20;
-/// Every wait of a scenario ends by itself before that.
-const LIMIT: Duration = Duration::from_secs(900);
 /// The end of Warren's log that is shown when a step failed.
 const LOG_LINES: usize = 20;
 
-/// Runs one with this `warren`, or one that is built now; fails if a step failed.
-pub(crate) fn run(script: &str, binary: Option<&Path>, more: &[(&str, &Path)]) -> Result<()> {
-    let folder = installed()?;
-    let binary = warren(binary)?;
-    Runtime::new().context("a runtime")?.block_on(play(&folder, script, &binary, more))
+/// A scenario.
+pub(crate) struct Scenario<'a> {
+    pub(crate) script: &'a str,
+    /// Every wait of it ends by itself before that.
+    pub(crate) limit: Duration,
+    /// What it is told beside where both servers are.
+    pub(crate) settings: &'a [(&'a str, &'a Path)],
 }
 
-async fn play(folder: &Path, script: &str, binary: &Path, more: &[(&str, &Path)]) -> Result<()> {
+/// Runs one with this `warren`, or one that is built now; fails if a step failed.
+pub(crate) fn run(scenario: &Scenario<'_>, binary: Option<&Path>) -> Result<()> {
+    let folder = installed()?;
+    let binary = warren(binary)?;
+    Runtime::new().context("a runtime")?.block_on(play(scenario, &folder, &binary))
+}
+
+async fn play(scenario: &Scenario<'_>, folder: &Path, binary: &Path) -> Result<()> {
     let simulator = Simulator::start(binary).await?;
     let network = Network::Simulator(simulator.url().to_owned());
     let warren = Warren::start(warren_testkit::Options::new(binary, network)).await?;
@@ -35,11 +42,11 @@ async fn play(folder: &Path, script: &str, binary: &Path, more: &[(&str, &Path)]
 
     println!("\nThe simulator at {}, Warren at {}", simulator.url(), api.base());
     let mut node = Command::new("node");
-    node.arg(script).current_dir(folder).kill_on_drop(true).envs(more.iter().copied());
+    node.arg(scenario.script).current_dir(folder).kill_on_drop(true).envs(scenario.settings.iter().copied());
     node.env("SIMULATOR_URL", simulator.url()).env("WARREN_URL", api.base()).env("WARREN_KEY", api.key());
     node.env("NODE_EXTRA_CA_CERTS", authority.path());
-    let ended = tokio::time::timeout(LIMIT, node.status()).await;
-    let status = ended.with_context(|| format!("the scenario took more than {LIMIT:?}"))?.context("running node")?;
+    let ended = tokio::time::timeout(scenario.limit, node.status()).await;
+    let status = ended.with_context(|| format!("it took more than {:?}", scenario.limit))?.context("running node")?;
     if !status.success() {
         println!("\nThe end of Warren's log:\n{}", warren.last_lines(LOG_LINES));
         bail!("a step failed: {status}");
@@ -113,6 +120,12 @@ mod tests {
         assert_eq!(major("v20.20.2\n"), Some(20));
         assert_eq!(major("v9.1.0"), Some(9));
         assert_eq!(major("nonsense"), None);
+    }
+
+    #[test]
+    fn the_version_is_pinned() {
+        let package = shell::root().join(SOURCE).join("package.json");
+        assert!(std::fs::read_to_string(package).unwrap_or_default().contains(r#""baileys": "7.0.0-rc14""#));
     }
 
     /// A registry of one machine in a lock file would fail on every other.
