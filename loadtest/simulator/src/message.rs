@@ -119,8 +119,9 @@ pub(crate) fn handle(world: &World, sender: &Arc<Account>, device: u16, node: &N
     }
     let (jobs, phash) = match &chat {
         Chat::Direct(recipient) => {
-            trouble::begin_chat(world, sender, recipient);
-            profile::acquaint(sender, recipient);
+            if profile::acquaint(sender, recipient) {
+                trouble::begin_chat(world, sender);
+            }
             let mut relay = Relay::new(world, sender, device, recipient, &to, &id, node);
             relay.fan_out();
             let phash = if peer { None } else { relay.participant_hash() };

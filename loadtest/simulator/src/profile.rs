@@ -59,10 +59,13 @@ impl Picture {
 pub(crate) struct Chats(HashSet<u64>);
 
 impl Chats {
-    pub(crate) fn note(&mut self, phone: u64) {
+    /// Whether it was not known before.
+    fn note(&mut self, phone: u64) -> bool {
+        let is_new = !self.knows(phone);
         if self.0.len() < CHATS_LIMIT {
             self.0.insert(phone);
         }
+        is_new
     }
 
     pub(crate) fn knows(&self, phone: u64) -> bool {
@@ -74,13 +77,14 @@ impl Chats {
     }
 }
 
-/// Remembers on both sides that a message went from one to the other.
-pub(crate) fn acquaint(one: &Account, other: &Account) {
+/// Remembers on both sides that a message went from one to the other; whether that began a chat of the one.
+pub(crate) fn acquaint(one: &Account, other: &Account) -> bool {
     if one.phone == other.phone {
-        return;
+        return false;
     }
-    one.state().chats.note(other.phone);
+    let is_new = one.state().chats.note(other.phone);
     other.state().chats.note(one.phone);
+    is_new
 }
 
 /// Sets or removes an account's picture and tells whoever it has talked with; the new id. Writes a file.

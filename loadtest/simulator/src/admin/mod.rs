@@ -118,12 +118,16 @@ pub(super) fn body<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 
 /// A phone number that a request may name.
 pub(super) fn named_phone(text: Option<&str>) -> Result<Option<u64>> {
-    text.map(|text| address::parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))).transpose()
+    text.map(phone_number).transpose()
+}
+
+fn phone_number(text: &str) -> Result<u64> {
+    address::parse_phone(text).ok_or_else(|| Error::invalid("not a phone number"))
 }
 
 /// The account of a path's phone number.
 pub(super) fn find(world: &World, phone: &str) -> Result<Arc<Account>> {
-    let phone = address::parse_phone(phone).ok_or_else(|| Error::invalid("not a phone number"))?;
+    let phone = phone_number(phone)?;
     world.directory.by_phone(phone).ok_or_else(Error::no_account)
 }
 

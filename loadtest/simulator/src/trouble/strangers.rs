@@ -81,21 +81,18 @@ impl Trouble {
 
 /// Why a message of one account to another is refused: its own limits go before everybody's.
 pub(crate) fn refuses(world: &World, sender: &Account, recipient: &Account) -> Option<u16> {
-    let known = are_known(sender, recipient);
-    let own = sender.state().trouble.refuses(known);
+    let (known, own) = {
+        let state = sender.state();
+        let known = sender.phone == recipient.phone || state.chats.knows(recipient.phone);
+        (known, state.trouble.refuses(known))
+    };
     own.or_else(|| world.trouble().refuses(known))
 }
 
-/// A message of one account to another is accepted: with a stranger that is a new chat.
-pub(crate) fn begin_chat(world: &World, sender: &Account, recipient: &Account) {
-    if !are_known(sender, recipient) {
-        sender.state().trouble.new_chats_left.use_one();
-        world.trouble().new_chats_left.use_one();
-    }
-}
-
-fn are_known(sender: &Account, recipient: &Account) -> bool {
-    sender.phone == recipient.phone || sender.state().chats.knows(recipient.phone)
+/// A message to a stranger was accepted: a chat that counts.
+pub(crate) fn begin_chat(world: &World, sender: &Account) {
+    sender.state().trouble.new_chats_left.use_one();
+    world.trouble().new_chats_left.use_one();
 }
 
 #[cfg(test)]

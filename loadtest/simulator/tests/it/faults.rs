@@ -1,7 +1,7 @@
 //! What goes wrong on purpose: absence, replacement, removal, lost acks, lost keys, restarts.
 use std::sync::Arc;
 
-use crate::support::{PATIENCE, Phoneless, eventually, http, paired, person, post, simulator};
+use crate::support::{PATIENCE, Phoneless, ack_of, eventually, http, paired, person, post, simulator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use warren_simulator::{Options, Simulator};
@@ -119,12 +119,6 @@ async fn injected_trouble_withholds_refuses_and_loses() {
     let (alice, _) = paired(&simulator, &format!("?phone={ALICE}")).await;
     let budi = person(&simulator, json!({})).await;
     let to = format!("{budi}@s.whatsapp.net");
-    let ack_of = |id: String| {
-        move |event: &Event| match event {
-            Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
-            _ => None,
-        }
-    };
     let trouble = format!("/admin/accounts/{ALICE}/trouble");
 
     post(&simulator, &trouble, json!({"nack": 463})).await;

@@ -1,18 +1,9 @@
 //! An account that may not write to strangers for a while, or to so many only.
-use crate::support::{http, paired, simulator};
+use crate::support::{ack_of, http, paired, simulator};
 use serde_json::json;
 use warren_simulator::Options;
-use whatsapp_rust::wacore::types::events::Event;
 
 const ALICE: &str = "6281100000001";
-
-/// The error in the server's answer to a message.
-fn ack_of(id: String) -> impl Fn(&Event) -> Option<Option<String>> {
-    move |event| match event {
-        Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
-        _ => None,
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_are_out_of_reach_until_the_time_is_over() {

@@ -248,3 +248,11 @@ pub(crate) async fn eventually<T>(what: &str, simulator: &Simulator, path: &str,
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
+
+/// The error in the server's answer to a message.
+pub(crate) fn ack_of(id: String) -> impl Fn(&Event) -> Option<Option<String>> {
+    move |event| match event {
+        Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
+        _ => None,
+    }
+}

@@ -1,20 +1,14 @@
 //! Accounts that demand tokens of those who write to them, look at their picture, or ask whether they are there.
-use crate::support::{Phoneless, paired, simulator};
+use crate::support::{Phoneless, ack_of, paired, simulator};
 use warren_simulator::Options;
 use whatsapp_rust::Jid;
-use whatsapp_rust::wacore::types::events::Event;
 
 const ALICE: &str = "6281100000001@s.whatsapp.net";
 const BOB: &str = "6281100000002@s.whatsapp.net";
 
 async fn verdict(sender: &Phoneless, to: &str, text: &str) -> Option<String> {
     let id = sender.send(to, text).await;
-    sender
-        .wait_for("the server's ack", |event| match event {
-            Event::ServerAck(ack) if ack.id == id && ack.class.as_deref() == Some("message") => Some(ack.error.clone()),
-            _ => None,
-        })
-        .await
+    sender.wait_for("the server's ack", ack_of(id)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
