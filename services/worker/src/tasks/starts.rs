@@ -57,7 +57,7 @@ impl Attendant {
     pub(super) fn next(&mut self) -> Option<Job> {
         let mut waiting = self.starts.lock();
         let job = waiting.jobs.pop_front();
-        if job.is_none() && !self.done {
+        if job.is_none() {
             waiting.attended = false;
             self.done = true;
         }
