@@ -50,6 +50,14 @@ impl Admission {
         *next = turn + self.spacing;
         Some(permit)
     }
+
+    /// Waits until whoever stands in line now has been admitted, 30 s at most: for work that a connection can do later as well
+    /// as now.
+    pub(crate) async fn after_the_line(&self) {
+        const LONGEST: Duration = Duration::from_secs(30);
+        // A place at its end, left as soon as it is the first.
+        let _ = tokio::time::timeout(LONGEST, self.line.lock()).await;
+    }
 }
 
 /// The turn to take; up to 10 turns that nobody used may be caught up at once.
@@ -115,6 +123,28 @@ mod tests {
         impatient.abort();
         drop(under_way);
         for expected in ["at the door", "awaited", "second", "third"] {
+            assert_eq!(tokio::time::timeout(Duration::from_secs(20), names.recv()).await.unwrap(), Some(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_wait_comes_after_those_in_line() {
+        let admission = Arc::new(Admission::new(1_000, 1));
+        let (admitted, mut names) = mpsc::unbounded_channel();
+        let under_way = admission.admit(Urgency::Ordinary).await.unwrap();
+        for name in ["at the door", "second"] {
+            caller(&admission, Urgency::Ordinary, name, &admitted);
+            tokio::task::yield_now().await;
+        }
+        let (later, told) = (admission.clone(), admitted.clone());
+        tokio::spawn(async move {
+            later.after_the_line().await;
+            told.send("what can wait").unwrap();
+        });
+        tokio::task::yield_now().await;
+        assert!(names.try_recv().is_err(), "nobody was admitted yet");
+        drop(under_way);
+        for expected in ["at the door", "second", "what can wait"] {
             assert_eq!(tokio::time::timeout(Duration::from_secs(20), names.recv()).await.unwrap(), Some(expected));
         }
     }

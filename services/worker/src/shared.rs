@@ -17,7 +17,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: WorkerMetrics,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) web: WebClient,
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) fetcher: Fetcher,
     pub(crate) media: MediaDesk,
     /// Looks at proxies that may run at once.
@@ -31,7 +31,7 @@ impl Shared {
         let metrics = WorkerMetrics::new(&ports.metrics);
         let dialer = Arc::new(Dialer::new(&ports.endpoint.url, ports.endpoint.authority.as_deref())?);
         let web = WebClient::new(&ports.endpoint)?;
-        let admission = Admission::new(options.connects_per_second, options.connects_at_once);
+        let admission = Arc::new(Admission::new(options.connects_per_second, options.connects_at_once));
         let fetcher = Fetcher::new(ports.ledger.clone(), options.window);
         Ok(Arc::new(Self {
             options,

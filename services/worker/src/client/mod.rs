@@ -86,6 +86,7 @@ impl Link {
             tasks: tasks.clone(),
             device,
             trust: shared.ports.endpoint.simulator_key(),
+            admission: shared.admission.clone(),
             lost_inbound,
             lost_count: shared.metrics.lost_inbound.clone(),
             clock: shared.ports.clock.clone(),

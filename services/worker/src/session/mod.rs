@@ -17,7 +17,7 @@ mod tokens;
 
 pub(crate) use lost::LostInbound;
 
-use crate::{owner::Owner, sealing::DataKey, tasks::ClientTasks, transport::SendGate};
+use crate::{admission::Admission, owner::Owner, sealing::DataKey, tasks::ClientTasks, transport::SendGate};
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
@@ -87,6 +87,7 @@ pub(crate) struct SessionStore {
     own_messages: Mutex<VecDeque<Box<str>>>,
     /// How often sessions were stored.
     flushes: AtomicU64,
+    admission: Arc<Admission>,
     lost_inbound: mpsc::Sender<LostInbound>,
     lost_count: prometheus::IntCounter,
     pub(crate) clock: Arc<dyn warren_domain::time::Clock>,
@@ -103,6 +104,8 @@ pub(crate) struct SessionParts {
     pub(crate) tasks: ClientTasks,
     pub(crate) device: Option<Vec<u8>>,
     pub(crate) trust: Option<[u8; 32]>,
+    /// Who stands in line to log in: reads that can wait do.
+    pub(crate) admission: Arc<Admission>,
     /// Who asks the own phone for them.
     pub(crate) lost_inbound: mpsc::Sender<LostInbound>,
     pub(crate) lost_count: prometheus::IntCounter,
@@ -129,6 +132,7 @@ impl SessionStore {
             tokens: tokens::Tokens::default(),
             own_messages: Mutex::default(),
             flushes: AtomicU64::new(0),
+            admission: parts.admission,
             lost_inbound: parts.lost_inbound,
             lost_count: parts.lost_count,
             clock: parts.clock,

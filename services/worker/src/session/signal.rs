@@ -17,6 +17,11 @@ use warren_ports::ledger::{Op, RecordKind};
 /// a flush is awaited once in 64 texts and otherwise runs behind them.
 const BUFFER_FIRST: Duration = Duration::from_millis(3);
 
+/// More pre-keys at once are read after each login, to compare all of them with the server's: nobody waits for it, and in a
+/// storm of logins it takes from the others what they need. What is left of an upload that broke off is read so too; that is
+/// rare, and can wait as well. (whatsapp-rust 0.7: `validate_digest_key`, `upload_pre_keys_inner`.)
+const FEW_KEYS: usize = 8;
+
 #[async_trait]
 impl SignalStore for SessionStore {
     async fn put_identity(&self, address: &str, key: [u8; 32]) -> Result<()> {
@@ -89,6 +94,9 @@ impl SignalStore for SessionStore {
     }
 
     async fn load_prekeys_batch(&self, ids: &[u32]) -> Result<Vec<(u32, Bytes)>> {
+        if ids.len() > FEW_KEYS {
+            self.admission.after_the_line().await;
+        }
         let found = self.get_all(RecordKind::PreKey, ids.iter().map(|id| keys::number(*id)).collect()).await?;
         Ok(found
             .into_iter()
