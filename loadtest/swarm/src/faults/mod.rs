@@ -8,6 +8,7 @@ mod coordinators;
 mod fault_points;
 mod file;
 mod gateway_killed;
+mod machine;
 mod nats_away;
 mod network_cut;
 mod outcome;

@@ -40,6 +40,8 @@ pub struct Outcome {
     pub failures: Vec<(String, u64)>,
     /// Logins since the fault beyond those of the instances that were hit.
     pub disconnects: u64,
+    /// What part of the machine's CPUs was busy from the beginning of the load to the fault, 0 to 1.
+    pub busy_before: Option<f64>,
     /// From the fault to the decision that something is gone.
     pub detected_s: Option<f64>,
     /// From the fault until every shard had an owner again.
@@ -131,6 +133,8 @@ pub struct Summary {
     /// As in [`Outcome`], all runs together.
     pub failed_calls: u64,
     /// Of the runs that measured it.
+    pub busy_before: Option<Spread>,
+    /// Of the runs that measured it.
     pub detected_s: Option<Spread>,
     /// Of the runs that measured it.
     pub reassigned_s: Option<Spread>,
@@ -163,6 +167,7 @@ impl Summary {
             replaced: sum(|run| run.replaced),
             undecryptable: sum(|run| run.undecryptable),
             failed_calls: sum(|run| run.failed_calls),
+            busy_before: spread(|run| run.busy_before),
             detected_s: spread(|run| run.detected_s),
             reassigned_s: spread(|run| run.reassigned_s),
             last_connected_s: spread(|run| run.last_connected_s),

@@ -1,5 +1,6 @@
 //! One run of a fault: a load, the fault, and what is seen of it.
 
+use super::machine::CpuTime;
 use super::outcome::Outcome;
 use super::scene::Scene;
 use super::watch::Watch;
@@ -39,6 +40,7 @@ pub(super) struct Began {
     pub(super) since_1970_ms: i64,
     pub(super) gaps: u64,
     pub(super) counted: BTreeMap<(String, String), f64>,
+    pub(super) cpu: Option<CpuTime>,
     pub(super) stats: Stats,
 }
 
@@ -55,6 +57,7 @@ impl<'a> Trial<'a> {
             since_1970_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
             gaps: scene.place.simulator.gaps(u64::MAX).await?.1,
             counted: scene.counted().await,
+            cpu: CpuTime::now(),
             stats,
         };
         let outcome = Outcome {
@@ -104,6 +107,8 @@ impl<'a> Trial<'a> {
     pub async fn strike_now(&mut self, hit: u64) -> Result<()> {
         self.before = self.scene.place.simulator.stats().await?;
         self.outcome.hit = hit;
+        let busy = CpuTime::now().zip(self.began.cpu).map(|(now, began)| now.busy_since(began));
+        self.outcome.busy_before = busy;
         self.fault = Some(Instant::now());
         Ok(())
     }

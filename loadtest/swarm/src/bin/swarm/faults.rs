@@ -129,7 +129,7 @@ fn seconds(value: Option<f64>) -> String {
 fn show(outcome: &Outcome, prepared: f64, took: f64) {
     eprintln!(
         "fault {} `{}`, seed {}: {} acked, {} lost, {} duplicates, {} failed calls, detected {} s, reassigned {} s, connected {} s \
-         ({:.0} s, {prepared:.0} of them to prepare)",
+         ({:.0} s, {prepared:.0} of them to prepare; machine {:.0} % busy before)",
         outcome.fault,
         outcome.case,
         outcome.seed,
@@ -141,6 +141,7 @@ fn show(outcome: &Outcome, prepared: f64, took: f64) {
         seconds(outcome.reassigned_s),
         seconds(outcome.last_connected_s),
         took,
+        outcome.busy_before.unwrap_or(f64::NAN) * 100.0,
     );
     for violation in outcome.violations.iter().take(12) {
         eprintln!("  {violation}");

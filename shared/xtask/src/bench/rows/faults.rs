@@ -18,7 +18,7 @@ const RUN: Duration = Duration::from_secs(600);
 /// As the catalogue is run in full.
 const FULL: usize = 3_000;
 /// Texts a second out then.
-const FULL_RATE: f64 = 150.0;
+const FULL_RATE: f64 = 40.0;
 
 /// Row 11: a worker is killed, with a third of the instances on it.
 pub(in crate::bench) fn failover(options: &Options, bin: &Path, report: &mut Report) -> Result<()> {
