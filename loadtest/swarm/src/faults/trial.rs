@@ -107,8 +107,7 @@ impl<'a> Trial<'a> {
     pub async fn strike_now(&mut self, hit: u64) -> Result<()> {
         self.before = self.scene.place.simulator.stats().await?;
         self.outcome.hit = hit;
-        let busy = CpuTime::now().zip(self.began.cpu).map(|(now, began)| now.busy_since(began));
-        self.outcome.busy_before = busy;
+        self.outcome.busy_before = CpuTime::now().zip(self.began.cpu).map(|(now, began)| now.busy_since(began));
         self.fault = Some(Instant::now());
         Ok(())
     }

@@ -122,14 +122,14 @@ async fn series(arguments: &Arguments, case: &Case, runs: &mut Runs) -> Result<(
     Ok(())
 }
 
-fn seconds(value: Option<f64>) -> String {
+fn figure(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
 }
 
 fn show(outcome: &Outcome, prepared: f64, took: f64) {
     eprintln!(
         "fault {} `{}`, seed {}: {} acked, {} lost, {} duplicates, {} failed calls, detected {} s, reassigned {} s, connected {} s \
-         ({:.0} s, {prepared:.0} of them to prepare; machine {:.0} % busy before)",
+         ({:.0} s, {prepared:.0} of them to prepare; {} of the machine busy before)",
         outcome.fault,
         outcome.case,
         outcome.seed,
@@ -137,11 +137,11 @@ fn show(outcome: &Outcome, prepared: f64, took: f64) {
         outcome.lost,
         outcome.visible_duplicates,
         outcome.failed_calls,
-        seconds(outcome.detected_s),
-        seconds(outcome.reassigned_s),
-        seconds(outcome.last_connected_s),
+        figure(outcome.detected_s),
+        figure(outcome.reassigned_s),
+        figure(outcome.last_connected_s),
         took,
-        outcome.busy_before.unwrap_or(f64::NAN) * 100.0,
+        figure(outcome.busy_before),
     );
     for violation in outcome.violations.iter().take(12) {
         eprintln!("  {violation}");
