@@ -19,6 +19,10 @@
 //! writers of events holds the head up (no long read, no other database of the server, no index being built), and these are
 //! cut off by the server after two seconds.
 //!
+//! The locks of the whole server are dear to look at, and mostly need not be: a position is given once, so that nothing can
+//! appear any more below one that is reached from a known head without a gap. Readers go on from the head that they know over
+//! what is visible (`log_head_after()`), and look at the locks where a gap hides something, or much came.
+//!
 //! Per instance, positions are in the order of `seq`: both are given under the lock of the instance's counter row
 //! (`counters.rs`).
 //!

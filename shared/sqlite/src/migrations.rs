@@ -19,6 +19,7 @@ const ALL: &[(i64, &str, &str)] = &[
     (7, "webhooks", include_str!("../../../migrations/sqlite/0007_webhooks.sql")),
     (8, "seed_webhooks", include_str!("../../../migrations/sqlite/0008_seed_webhooks.sql")),
     (9, "contacts", include_str!("../../../migrations/sqlite/0009_contacts.sql")),
+    (10, "log_head_after", include_str!("../../../migrations/sqlite/0010_log_head_after.sql")),
 ];
 
 /// Checks what was applied, and applies the rest if allowed.

@@ -4,8 +4,8 @@ use sqlx::{PgExecutor, PgPool};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
-/// Looks for the head on behalf of all readers of the process: looking at the locks of the whole server costs more than most
-/// reads, and one look serves everybody who asked before it began.
+/// Looks for the head on behalf of all readers of the process, from the last that it found on: one look serves everybody who
+/// asked before it began.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     /// How many asked.
@@ -27,14 +27,14 @@ impl Heads {
         let mut last = self.last.lock().await;
         if last.serves < mine {
             let serves = self.asked.load(Ordering::SeqCst);
-            let head = look(pool).await?;
+            let head = sqlx::query_scalar("SELECT log_head_after($1)").bind(last.head).fetch_one(pool).await?;
             *last = Look { serves, head };
         }
         Ok(last.head)
     }
 }
 
-/// Looks now.
+/// Looks at once, without a head that is known.
 pub(super) async fn look(conn: impl PgExecutor<'_>) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT log_head()").fetch_one(conn).await
 }

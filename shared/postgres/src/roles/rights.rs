@@ -122,10 +122,12 @@ const TABLES: &[Table] = &[
 ];
 
 /// Functions that act with the rights of the tables' owner. The gateway's judge messages of many tenants at once, each by the
-/// tenant that it names, or are asked before the tenant is known; the worker's change the log's partitions.
+/// tenant that it names, or are asked before the tenant is known; the worker's change the log's partitions; all readers' finds
+/// the head of the log, which is that of all tenants.
 const GATEWAY_ACTS: &[&str] =
     &["accept_messages", "lock_counters", "key_by_prefix", "touch_key", "linked_media", "tenants_after"];
 const WORKER_ACTS: &[&str] = &["add_event_partition", "drop_event_partition"];
+const READERS_ACTS: &[&str] = &["log_head_after"];
 
 /// Everything, as SQL, for a schema and these roles.
 pub(super) fn sql(schema: &str, names: &Names) -> String {
@@ -150,7 +152,7 @@ pub(super) fn sql(schema: &str, names: &Names) -> String {
     say(format!("GRANT USAGE ON SEQUENCE {schema}.message_orders TO {worker}"));
     say(format!("GRANT USAGE, SELECT ON SEQUENCE {schema}.event_positions TO {gateway}, {worker}"));
     say(format!("GRANT SELECT ON SEQUENCE {schema}.event_positions TO {dispatcher}"));
-    for (role, functions) in [(&gateway, GATEWAY_ACTS), (&worker, WORKER_ACTS)] {
+    for (role, functions) in [(&gateway, GATEWAY_ACTS), (&worker, WORKER_ACTS), (&everybody, READERS_ACTS)] {
         for name in functions {
             // Nobody puts tables of his own, temporary ones, in the way of what the function names.
             say(format!("ALTER FUNCTION {schema}.{name} SECURITY DEFINER SET search_path = {schema}, pg_temp"));

@@ -55,6 +55,29 @@ async fn nobody_reads_past_a_writer_that_is_not_done() {
     assert_eq!(next, store.log_bounds().await.unwrap().head);
 }
 
+/// Whoever knows a head goes on from it, over little and over much, and never back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_goes_on_from_the_last() {
+    const MUCH: usize = 700;
+    let (database, store) = fresh().await;
+    let world = World::new(&store).await;
+    let head = async || store.log_bounds().await.unwrap().head;
+    world.done(&store, note(0)).await;
+    let first = head().await;
+    // A writer that is announced and has no position yet comes after what others committed: it does not take the head back.
+    let mut slow = sql(database.url()).await;
+    run(&mut slow, "BEGIN; SELECT pg_advisory_xact_lock_shared(last_event_position())").await;
+    world.done(&store, note(1)).await;
+    assert_eq!(head().await, first + 1);
+    let outcomes = store.commit((0..MUCH).map(|number| world.write(note(2 + number))).collect()).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done)));
+    // So many are not walked over: the locks are looked at, and the slow one's may hide something.
+    assert!(head().await > first + 1);
+    run(&mut slow, "ROLLBACK").await;
+    until("the head to be the end", async || head().await == first + 1 + MUCH as i64).await;
+    assert_eq!(open(database.url()).await.log_bounds().await.unwrap().head, head().await);
+}
+
 /// Other transactions, and other advisory locks of two keys, do not hold the log up.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_writers_of_the_log_hold_it_up() {

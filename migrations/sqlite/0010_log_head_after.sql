@@ -1,0 +1,2 @@
+-- Nothing here: there is one writer, and what is visible is all that there is. Postgres's migration of this number finds the
+-- head of the log more cheaply.
