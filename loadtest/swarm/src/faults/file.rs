@@ -1,6 +1,7 @@
 //! The file that runs are written to: extended by every run, so that a series that was ended goes on where it was.
 
 use super::outcome::{Outcome, Summary};
+use super::scale::Scale;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -39,13 +40,11 @@ impl Runs {
         Ok(Self { file, outcomes })
     }
 
-    /// Whether a run is there already, of this size.
+    /// Whether a run is there already, of this size and under this load.
     #[must_use]
-    pub fn has(&self, fault: u8, case: &str, seed: u64, instances: usize) -> bool {
-        let instances = instances as u64;
-        self.outcomes
-            .iter()
-            .any(|run| (run.fault, run.case.as_str(), run.seed, run.instances) == (fault, case, seed, instances))
+    pub fn has(&self, fault: u8, case: &str, seed: u64, scale: &Scale) -> bool {
+        let wanted = (fault, case, seed, scale.instances as u64, scale.rate);
+        self.outcomes.iter().any(|run| (run.fault, run.case.as_str(), run.seed, run.instances, run.texts_per_s) == wanted)
     }
 
     /// Adds a run, and writes the file.
@@ -85,11 +84,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("faults.json");
         let mut runs = Runs::open(Some(path.clone())).unwrap();
-        let outcome = Outcome { fault: 1, case: "killed".into(), seed: 5, instances: 60, ..Outcome::default() };
+        let scale = Scale::SHORT;
+        let outcome = Outcome {
+            fault: 1,
+            case: "killed".into(),
+            seed: 5,
+            instances: scale.instances as u64,
+            texts_per_s: scale.rate,
+            ..Outcome::default()
+        };
         runs.add(outcome).unwrap();
         let runs = Runs::open(Some(path.clone())).unwrap();
-        assert!(runs.has(1, "killed", 5, 60));
-        assert!(!runs.has(1, "killed", 6, 60) && !runs.has(1, "killed", 5, 3_000) && !runs.has(2, "killed", 5, 60));
+        assert!(runs.has(1, "killed", 5, &scale));
+        assert!(!runs.has(1, "killed", 6, &scale) && !runs.has(2, "killed", 5, &scale));
+        assert!(!runs.has(1, "killed", 5, &Scale { instances: 3_000, ..scale }));
+        assert!(!runs.has(1, "killed", 5, &Scale { rate: 40.0, ..scale }));
         let text: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         assert_eq!(text["faults"][0]["seeds"][0], 5);
     }

@@ -104,6 +104,12 @@ pub fn case(fault: u8, name: &str) -> Result<Case> {
 }
 
 impl Case {
+    /// Whether another form can be run on the same scene.
+    #[must_use]
+    pub fn shares_a_scene_with(&self, other: &Self) -> bool {
+        (self.needs, self.admission) == (other.needs, other.admission)
+    }
+
     /// Runs it once on a scene that fits its needs.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub struct Outcome {
     pub instances: u64,
     /// See `instances`.
     pub hit: u64,
+    /// Texts that were sent a second; half as many were written.
+    pub texts_per_s: f64,
     /// Sends that were acknowledged.
     pub acked: u64,
     /// Texts that people wrote.

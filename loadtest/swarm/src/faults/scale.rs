@@ -47,4 +47,27 @@ impl Scale {
         probes: 400,
         patience: Duration::from_secs(180),
     };
+
+    /// Less than this shows nothing, texts a second.
+    const LEAST_RATE: f64 = 20.0;
+
+    /// With another number of instances, and as much less load.
+    #[must_use]
+    pub fn with_instances(self, instances: usize) -> Self {
+        let part = instances as f64 / self.instances as f64;
+        Self { instances, rate: (self.rate * part).max(Self::LEAST_RATE), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_instances_have_less_to_do() {
+        assert_eq!(Scale::FULL.with_instances(3_000), Scale::FULL);
+        let half = Scale::FULL.with_instances(2_400);
+        assert!(half.instances == 2_400 && half.rate > 31.9 && half.rate < 32.1, "{half:?}");
+        assert!(Scale::FULL.with_instances(60).rate > 19.9);
+    }
 }

@@ -13,7 +13,7 @@ use warren_testkit::cluster::{Cluster, ClusterOptions, Durability, Shape};
 use warren_testkit::{Api, Simulator};
 
 /// What a fault needs of its cluster.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
     /// How many of what.
     pub shape: Shape,

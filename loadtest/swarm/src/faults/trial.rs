@@ -65,6 +65,7 @@ impl<'a> Trial<'a> {
             case: case.to_owned(),
             seed,
             instances: scene.fleet.members.len() as u64,
+            texts_per_s: scene.scale.rate,
             ..Outcome::default()
         };
         let mut rng = StdRng::seed_from_u64(seed);

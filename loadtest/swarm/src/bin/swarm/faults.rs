@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// With so many instances.
     #[arg(long)]
     instances: Option<usize>,
-    /// With so many texts a second out.
+    /// With so many texts a second out, instead of as many as fit the instances.
     #[arg(long)]
     rate: Option<f64>,
     /// Only show the forms.
@@ -46,7 +46,8 @@ pub(crate) struct Arguments {
 impl Arguments {
     fn scale(&self) -> Scale {
         let scale = if self.short { Scale::SHORT } else { Scale::FULL };
-        Scale { instances: self.instances.unwrap_or(scale.instances), rate: self.rate.unwrap_or(scale.rate), ..scale }
+        let scale = self.instances.map_or(scale, |instances| scale.with_instances(instances));
+        Scale { rate: self.rate.unwrap_or(scale.rate), ..scale }
     }
 
     fn wants(&self, case: &Case) -> bool {
@@ -58,11 +59,14 @@ impl Arguments {
         self.case.as_deref() == Some(case.name)
     }
 
-    fn binary(&self, case: &Case) -> Result<&PathBuf> {
-        if case.needs.fault_points {
-            return self.faulty_binary.as_ref().context("fault 2 needs a binary with fault points: --faulty-binary");
-        }
-        Ok(&self.binary)
+    /// As a whole path: processes are started in folders of their own.
+    fn binary(&self, case: &Case) -> Result<PathBuf> {
+        let binary = if case.needs.fault_points {
+            self.faulty_binary.as_ref().context("fault 2 needs a binary with fault points: --faulty-binary")?
+        } else {
+            &self.binary
+        };
+        binary.canonicalize().with_context(|| format!("looking for {}", binary.display()))
     }
 }
 
@@ -78,33 +82,53 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     }
     let mut runs = Runs::open(arguments.json.clone())?;
     eprintln!("seed {}", arguments.seed);
-    for case in &cases {
-        Box::pin(series(&arguments, case, &mut runs)).await?;
+    for group in grouped(&cases) {
+        Box::pin(share(&arguments, &group, &mut runs)).await?;
     }
     table(&cases, &runs);
     Ok(json!({"faults": runs.summaries()}))
 }
 
-/// All runs of a form that are not there yet, on one cluster; on a fresh one after a run that could not be run to its end.
-async fn series(arguments: &Arguments, case: &Case, runs: &mut Runs) -> Result<()> {
-    let scale = arguments.scale();
+/// The forms that can be run on one cluster, group by group: to make one ready takes longer than a run does.
+fn grouped(cases: &[Case]) -> Vec<Vec<Case>> {
+    let mut groups: Vec<Vec<Case>> = Vec::new();
+    for case in cases {
+        let suits = |group: &&mut Vec<Case>| group.iter().all(|other| other.shares_a_scene_with(case));
+        match groups.iter_mut().find(suits) {
+            Some(group) => group.push(*case),
+            None => groups.push(vec![*case]),
+        }
+    }
+    groups
+}
+
+/// All runs of these forms that are not there yet, on one cluster; on a fresh one after a run that could not be run to its end.
+async fn share(arguments: &Arguments, cases: &[Case], runs: &mut Runs) -> Result<()> {
     let mut scene = None;
+    for case in cases {
+        Box::pin(series(arguments, case, runs, &mut scene)).await?;
+    }
+    Ok(())
+}
+
+async fn series(arguments: &Arguments, case: &Case, runs: &mut Runs, scene: &mut Option<Scene>) -> Result<()> {
+    let scale = arguments.scale();
     for repetition in 0..arguments.repetitions.unwrap_or(case.repetitions) {
         let seed = seed_of(arguments.seed, case.fault, case.name, repetition);
-        if runs.has(case.fault, case.name, seed, scale.instances) {
+        if runs.has(case.fault, case.name, seed, &scale) {
             continue;
         }
         let began = Instant::now();
         let mut stage = match scene.take() {
             Some(scene) => scene,
-            None => Box::pin(Scene::prepare(arguments.binary(case)?, &case.needs, scale, case.admission)).await?,
+            None => Box::pin(Scene::prepare(&arguments.binary(case)?, &case.needs, scale, case.admission)).await?,
         };
         let prepared = began.elapsed().as_secs_f64();
         match Box::pin(case.run(&mut stage, seed)).await {
             Ok(outcome) => {
                 show(&outcome, prepared, began.elapsed().as_secs_f64());
                 runs.add(outcome)?;
-                scene = Some(stage);
+                *scene = Some(stage);
             }
             Err(error) => {
                 eprintln!("fault {} `{}`, seed {seed}: could not be run to its end: {error:#}", case.fault, case.name);
@@ -113,6 +137,7 @@ async fn series(arguments: &Arguments, case: &Case, runs: &mut Runs) -> Result<(
                     case: case.name.to_owned(),
                     seed,
                     instances: scale.instances as u64,
+                    texts_per_s: scale.rate,
                     violations: vec![format!("could not be run to its end: {error:#}")],
                     ..Outcome::default()
                 })?;
@@ -197,4 +222,20 @@ fn table(cases: &[Case], runs: &Runs) {
     }
     let violated: usize = runs.summaries().iter().map(|summary| summary.violations.len()).sum();
     eprintln!("{violated} violations");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_in_one_group_and_groups_share_nothing() {
+        let groups = grouped(&catalogue());
+        assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), catalogue().len());
+        let firsts: Vec<_> = groups.iter().filter_map(|group| group.first()).collect();
+        for (place, first) in firsts.iter().enumerate() {
+            assert!(firsts.iter().skip(place + 1).all(|other| !other.shares_a_scene_with(first)));
+        }
+        assert!(groups.len() < catalogue().len() / 3, "{}", groups.len());
+    }
 }

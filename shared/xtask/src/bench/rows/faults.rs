@@ -15,10 +15,6 @@ use std::time::Duration;
 const PREPARE: Duration = Duration::from_secs(900);
 /// For one run on it.
 const RUN: Duration = Duration::from_secs(600);
-/// As the catalogue is run in full.
-const FULL: usize = 3_000;
-/// Texts a second out then.
-const FULL_RATE: f64 = 40.0;
 
 /// Row 11: a worker is killed, with a third of the instances on it.
 pub(in crate::bench) fn failover(options: &Options, bin: &Path, report: &mut Report) -> Result<()> {
@@ -129,12 +125,8 @@ fn runs(options: &Options, bin: &Path, fault: u8, case: &str, repetitions: u32) 
     let (fault, repetitions) = (fault.to_string(), repetitions.max(1));
     let count = repetitions.to_string();
     let mut arguments = vec!["faults", "--binary", &binary, "--json", &file, "--fault", &fault, "--case", case];
-    arguments.extend(["--repetitions", &count]);
     let instances = options.failover_instances.to_string();
-    let rate = (FULL_RATE * options.failover_instances as f64 / FULL as f64).max(20.0).to_string();
-    if options.failover_instances != FULL {
-        arguments.extend(["--instances", &instances, "--rate", &rate]);
-    }
+    arguments.extend(["--repetitions", &count, "--instances", &instances]);
     swarm_within(bin, &arguments, &[], PREPARE + RUN * repetitions)?;
     let text = std::fs::read_to_string(&file).context("the runs of a fault were not written")?;
     let outcomes = serde_json::from_str::<Value>(&text)?.get("runs").and_then(Value::as_array).cloned();
