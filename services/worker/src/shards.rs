@@ -64,6 +64,10 @@ impl Shards {
                 break;
             }
             tokio::select! {
+                // In this order: what was lost is dropped before anything else is done. All of it comes rarely.
+                biased;
+                Ok(()) = self.renewal.woken.changed() => self.revalidate().await,
+                () = clock.loss() => self.drop_lost().await,
                 () = lifecycle.stopping(), if drained_by.is_none() => {
                     drained_by = Some(Instant::now() + DRAIN_GRACE);
                     self.shared.ports.placement.report(Report::Draining).await;
@@ -79,8 +83,6 @@ impl Shards {
                     let wanted = assignments.borrow_and_update().clone();
                     self.departed(departed.unwrap_or_default(), &wanted).await;
                 }
-                () = clock.loss() => self.drop_lost().await,
-                _ = self.renewal.woken.changed() => self.revalidate().await,
                 _ = sweep.tick() => self.sweep().await,
             }
         }

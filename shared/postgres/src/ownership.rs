@@ -49,12 +49,17 @@ impl Ownership for Postgres {
 }
 
 /// Raises epochs where the stored one is not higher; what is stored of each shard then.
+///
+/// A row that is seen to have a higher one stays so, and is not even locked: who was shut out does not wait for the batches of
+/// those who own the shards now, nor do these wait for it.
 async fn raise(conn: &mut PgConnection, wanted: &BTreeMap<Shard, Epoch>) -> Result<BTreeMap<Shard, Epoch>, sqlx::Error> {
     let shards: Vec<i32> = wanted.keys().map(|shard| i32::from(shard.0)).collect();
     let epochs: Vec<i64> = wanted.values().map(|epoch| epoch.0).collect();
     let raised: Vec<i32> = sqlx::query_scalar(
         "INSERT INTO shard_owners AS o (shard, epoch)
-         SELECT * FROM unnest($1::INTEGER[], $2::BIGINT[]) AS wanted (shard, epoch) ORDER BY shard
+         SELECT * FROM unnest($1::INTEGER[], $2::BIGINT[]) AS wanted (shard, epoch)
+         WHERE NOT EXISTS (SELECT FROM shard_owners s WHERE s.shard = wanted.shard AND s.epoch > wanted.epoch)
+         ORDER BY shard
          ON CONFLICT (shard) DO UPDATE SET epoch = excluded.epoch WHERE o.epoch <= excluded.epoch
          RETURNING shard",
     )
