@@ -2,12 +2,11 @@
 
 use super::worker_killed::victim;
 use super::{Admission, Bounds, Case, Needs, Trial};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::FutureExt as _;
 use rand::RngExt as _;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
-use warren_testkit::eventually;
 
 pub(super) const CASES: &[Case] = &[Case {
     fault: 5,
@@ -27,6 +26,8 @@ pub(super) const CASES: &[Case] = &[Case {
 
 /// How long it may own its shards after it woke, of full runs.
 const DROPPED: f64 = 0.1;
+/// Looks whether it does, that often: what is measured is not much longer.
+const LOOK: Duration = Duration::from_millis(5);
 
 async fn paused(trial: &mut Trial<'_>) -> Result<()> {
     let worker = victim(trial);
@@ -55,12 +56,13 @@ async fn paused(trial: &mut Trial<'_>) -> Result<()> {
 
 /// Waits until it knows that the shards are not its own any more. It is given others at once, so it is never without any.
 async fn dropped(trial: &mut Trial<'_>, worker: usize, owned: f64, woke: Instant) -> Result<()> {
-    let patience = trial.scene.scale.patience;
+    let until = woke + trial.scene.scale.patience;
     let node = trial.cluster().workers.get(worker).context("no such worker")?;
-    let told = eventually("it drops its shards", patience, async || {
-        Ok((node.metric("warren_shards_owned").await? < owned / 2.0).then(Instant::now))
-    });
-    let took = told.await?.saturating_duration_since(woke).as_secs_f64();
+    while !node.metric("warren_shards_owned").await.is_ok_and(|now| now < owned / 2.0) {
+        ensure!(Instant::now() < until, "it does not drop its shards");
+        sleep(LOOK).await;
+    }
+    let took = super::seconds_since(woke);
     trial.measure("dropped_after_s", took);
     if trial.scene.is_full() && took > DROPPED {
         trial.wrong(format!("it kept its shards for {took:.3} s after it woke"));
