@@ -1,6 +1,7 @@
 //! Admission of connects: not faster than WhatsApp takes kindly, not more at once than this machine carries, and first those
 //! that somebody waits for.
 
+use prometheus::{IntGauge, IntGaugeVec};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore},
@@ -15,6 +16,25 @@ pub(crate) struct Admission {
     door: Mutex<Instant>,
     spacing: Duration,
     at_once: Arc<Semaphore>,
+    /// Those who wait for their turn, and those who let all these go first.
+    turns: IntGauge,
+    later: IntGauge,
+}
+
+/// Counted as waiting until it is dropped.
+struct Waits<'a>(&'a IntGauge);
+
+impl<'a> Waits<'a> {
+    fn at(place: &'a IntGauge) -> Self {
+        place.inc();
+        Self(place)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Whether a caller waits for a connect.
@@ -27,18 +47,22 @@ pub(crate) enum Urgency {
 }
 
 impl Admission {
-    pub(crate) fn new(per_second: u32, at_once: usize) -> Self {
+    /// `waiting` tells how many wait, by for what (`turn`, `later`).
+    pub(crate) fn new(per_second: u32, at_once: usize, waiting: &IntGaugeVec) -> Self {
         Self {
             line: Mutex::default(),
             door: Mutex::new(Instant::now()),
             spacing: Duration::from_secs(1) / per_second.max(1),
             at_once: Arc::new(Semaphore::new(at_once)),
+            turns: waiting.with_label_values(&["turn"]),
+            later: waiting.with_label_values(&["later"]),
         }
     }
 
     /// Waits for a turn; of the same urgency, first come first served. The connect is under way until the permit is dropped.
     /// Dropped while it waits, it has used nothing up.
     pub(crate) async fn admit(&self, urgency: Urgency) -> Option<OwnedSemaphorePermit> {
+        let _waits = Waits::at(&self.turns);
         let _line = match urgency {
             Urgency::Ordinary => Some(self.line.lock().await),
             Urgency::Awaited => None,
@@ -55,6 +79,7 @@ impl Admission {
     /// as now.
     pub(crate) async fn after_the_line(&self) {
         const LONGEST: Duration = Duration::from_secs(30);
+        let _waits = Waits::at(&self.later);
         // A place at its end, left as soon as it is the first.
         let _ = tokio::time::timeout(LONGEST, self.line.lock()).await;
     }
@@ -76,6 +101,7 @@ pub(crate) fn backoff(failures: u32, first: Duration) -> Duration {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use prometheus::Opts;
     use tokio::{sync::mpsc, task::JoinHandle};
 
     #[test]
@@ -94,6 +120,11 @@ mod tests {
         assert!(turns.windows(2).all(|pair| matches!(pair, [earlier, later] if *later - *earlier == spacing)));
     }
 
+    fn one_at_once() -> Arc<Admission> {
+        let waiting = IntGaugeVec::new(Opts::new("waiting", "Who waits."), &["for"]).unwrap();
+        Arc::new(Admission::new(1_000, 1, &waiting))
+    }
+
     /// Spawns a caller that writes its name down once it was admitted.
     fn caller(
         admission: &Arc<Admission>,
@@ -110,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_awaited_goes_before_all_but_the_one_at_the_door() {
-        let admission = Arc::new(Admission::new(1_000, 1));
+        let admission = one_at_once();
         let (admitted, mut names) = mpsc::unbounded_channel();
         let under_way = admission.admit(Urgency::Ordinary).await.unwrap();
         for name in ["at the door", "second", "third"] {
@@ -120,16 +151,18 @@ mod tests {
         let impatient = caller(&admission, Urgency::Awaited, "gives up", &admitted);
         caller(&admission, Urgency::Awaited, "awaited", &admitted);
         tokio::task::yield_now().await;
+        assert_eq!(admission.turns.get(), 5);
         impatient.abort();
         drop(under_way);
         for expected in ["at the door", "awaited", "second", "third"] {
             assert_eq!(tokio::time::timeout(Duration::from_secs(20), names.recv()).await.unwrap(), Some(expected));
         }
+        assert_eq!(admission.turns.get(), 0, "also without the one who gave up");
     }
 
     #[tokio::test]
     async fn what_can_wait_comes_after_those_in_line() {
-        let admission = Arc::new(Admission::new(1_000, 1));
+        let admission = one_at_once();
         let (admitted, mut names) = mpsc::unbounded_channel();
         let under_way = admission.admit(Urgency::Ordinary).await.unwrap();
         for name in ["at the door", "second"] {
@@ -143,6 +176,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(names.try_recv().is_err(), "nobody was admitted yet");
+        assert_eq!((admission.turns.get(), admission.later.get()), (2, 1));
         drop(under_way);
         for expected in ["at the door", "second", "what can wait"] {
             assert_eq!(tokio::time::timeout(Duration::from_secs(20), names.recv()).await.unwrap(), Some(expected));

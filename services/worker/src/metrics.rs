@@ -17,6 +17,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) replaced: IntCounter,
     pub(crate) poisoned: IntCounterVec,
     pub(crate) connects: IntCounterVec,
+    pub(crate) logins_waiting: IntGaugeVec,
     pub(crate) failover_seconds: Histogram,
     pub(crate) outbound_queue: IntGauge,
     pub(crate) resends: IntCounterVec,
@@ -50,6 +51,11 @@ impl WorkerMetrics {
             replaced: metrics.counter("warren_replaced_total", "Connections kicked by another login of the same device."),
             poisoned: metrics.counters("warren_sessions_given_up_total", "Clients given up, by cause.", &["cause"]),
             connects: metrics.counters("warren_connects_total", "Connection attempts that ended, by how.", &["ending"]),
+            logins_waiting: metrics.gauges(
+                "warren_logins_waiting",
+                "Instances that wait, by for what: their turn to connect (turn), or work that comes after all of these (later).",
+                &["for"],
+            ),
             failover_seconds: metrics
                 .seconds("warren_failover_seconds", "From owning a shard to the last of its instances online."),
             outbound_queue: metrics.gauge("warren_outbound_queue", "Open outbound messages held in memory."),

@@ -31,7 +31,7 @@ impl Shared {
         let metrics = WorkerMetrics::new(&ports.metrics);
         let dialer = Arc::new(Dialer::new(&ports.endpoint.url, ports.endpoint.authority.as_deref())?);
         let web = WebClient::new(&ports.endpoint)?;
-        let admission = Arc::new(Admission::new(options.connects_per_second, options.connects_at_once));
+        let admission = Admission::new(options.connects_per_second, options.connects_at_once, &metrics.logins_waiting);
         let fetcher = Fetcher::new(ports.ledger.clone(), options.window);
         Ok(Arc::new(Self {
             options,
@@ -39,7 +39,7 @@ impl Shared {
             metrics,
             dialer,
             web,
-            admission,
+            admission: Arc::new(admission),
             fetcher,
             media: MediaDesk::new(),
             proxy_checks: Arc::new(Semaphore::new(PROXY_CHECKS)),
