@@ -1,7 +1,14 @@
 //! The lease of this worker, and the clock by which it expires itself.
+//!
+//! A pause of the whole process is seen by a thread of its own: after it, thousands of tasks are ready at once, and the one that
+//! renews the lease is somewhere among them. That one looks as well, for a runtime that stands still while threads run.
 
 use crate::{owner::LeaseClock, shared::Shared};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use warren_runtime::Lifecycle;
@@ -12,6 +19,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) -> Renewal {
     let clock = Arc::new(LeaseClock::new(options.lease_ttl(), options.lease_renewal()));
     let (gaps, woken) = watch::channel(0_u64);
     let ended = CancellationToken::new();
+    look_out(clock.clone(), gaps.clone(), gap_limit(options.lease_ttl()));
     lifecycle.spawn_background("lease renewal", renew(shared.clone(), clock.clone(), gaps, ended.clone()));
     Renewal { clock, woken, ended }
 }
@@ -23,6 +31,26 @@ pub(crate) struct Renewal {
     pub(crate) woken: watch::Receiver<u64>,
     /// Cancelled when nothing is owned any more, for good: the lease is released.
     pub(crate) ended: CancellationToken,
+}
+
+/// Looks for pauses of the process, from a thread that ends when nobody wants to know any more.
+fn look_out(clock: Arc<LeaseClock>, gaps: watch::Sender<u64>, limit: Duration) {
+    let look = move || {
+        let mut last = Instant::now();
+        while !gaps.is_closed() {
+            thread::sleep(limit / 4);
+            if last.elapsed() > limit {
+                // In this order: it must not pass for one that runs and may act.
+                clock.suspend();
+                clock.beat();
+                gaps.send_modify(|count| *count += 1);
+            }
+            last = Instant::now();
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("pauses".to_owned()).spawn(look) {
+        tracing::warn!(%error, "no thread to look out for pauses: the renewal of the lease sees them, later");
+    }
 }
 
 async fn renew(shared: Arc<Shared>, clock: Arc<LeaseClock>, gaps: watch::Sender<u64>, ended: CancellationToken) {
