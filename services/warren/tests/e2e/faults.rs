@@ -79,6 +79,32 @@ pub(crate) async fn load(stage: &mut Stage, traffic: &mut Traffic) {
     traffic.send(stage).await;
 }
 
+/// What an answer is encrypted with was made by the text that it answers: it does not leave before that is stored, however late
+/// the library would have stored it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_can_be_followed_by_another() {
+    let mut stage = stage().await;
+    let mut traffic = Traffic::begin(&stage, 2).await;
+    restart_faulty(&mut stage, &traffic, |options| options.mutation("ratchets_stored_late").fault("outbound.claimed:2"))
+        .await;
+    // The first send of a process stores everything.
+    traffic.plan_all(1);
+    traffic.send(&stage).await;
+    traffic.settle(&stage).await;
+    traffic.write_all(&stage, 1).await;
+    let (api, id) = (&stage.api, &traffic.instance.id);
+    let texts: Vec<_> = traffic.people.iter().map(|person| format!("in 1 from {}", person.phone)).collect();
+    eventually("the texts to be there", REACHED, async || {
+        let events = api.events(id).await?;
+        Ok(texts.iter().all(|text| events.iter().any(|event| event.is_text(text))).then_some(()))
+    })
+    .await
+    .unwrap();
+    traffic.plan_all(1);
+    traffic.send(&stage).await;
+    sound_after("outbound.claimed:2", stage, traffic).await;
+}
+
 macro_rules! fault_points {
     ($($name:ident: $way:ident $point:literal,)*) => {
         $(

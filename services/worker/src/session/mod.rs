@@ -87,6 +87,7 @@ pub(crate) struct SessionStore {
     own_messages: Mutex<VecDeque<Box<str>>>,
     /// How often sessions were stored.
     flushes: AtomicU64,
+    steps: Steps,
     admission: Arc<Admission>,
     lost_inbound: mpsc::Sender<LostInbound>,
     lost_count: prometheus::IntCounter,
@@ -132,6 +133,7 @@ impl SessionStore {
             tokens: tokens::Tokens::default(),
             own_messages: Mutex::default(),
             flushes: AtomicU64::new(0),
+            steps: Steps::default(),
             admission: parts.admission,
             lost_inbound: parts.lost_inbound,
             lost_count: parts.lost_count,
@@ -152,6 +154,12 @@ impl SessionStore {
 
     fn is_own_message(&self, whatsapp_id: &str) -> bool {
         self.own_messages.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().any(|id| **id == *whatsapp_id)
+    }
+
+    /// Whether a message was decrypted whose ratchet is not stored yet. What is encrypted now may ride on keys that this message
+    /// made, which nobody could make again: it must not leave before they are stored.
+    pub(crate) fn has_unstored_steps(&self) -> bool {
+        self.steps.are_open()
     }
 
     /// For tests: waits until the ratchets as they are now are stored. The flush that is under way may be older.
@@ -317,6 +325,35 @@ impl SessionStore {
     /// Seconds since the epoch.
     fn now_seconds(&self) -> i64 {
         self.clock.now().as_seconds()
+    }
+}
+
+/// Messages decrypted, and how many of them a flush of sessions has stored.
+///
+/// The library puts a message's session into its cache before it buffers the message here, and holds the cache while a flush
+/// writes: whatever was buffered when a flush hands its sessions over is in them.
+#[derive(Default)]
+struct Steps {
+    made: AtomicU64,
+    stored: AtomicU64,
+}
+
+impl Steps {
+    fn make(&self) {
+        self.made.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What a flush that begins now will have stored.
+    fn made(&self) -> u64 {
+        self.made.load(Ordering::SeqCst)
+    }
+
+    fn stored(&self, made: u64) {
+        self.stored.fetch_max(made, Ordering::SeqCst);
+    }
+
+    fn are_open(&self) -> bool {
+        self.stored.load(Ordering::SeqCst) < self.made()
     }
 }
 

@@ -277,6 +277,7 @@ impl ProtocolStore for SessionStore {
         if only_probe {
             return Ok(());
         }
+        self.steps.make();
         let now = self.now_seconds();
         let records = keyed.iter().map(|(key, message)| (key.clone(), *message, now));
         self.put_all(RecordKind::PendingInbound, records).await?;
