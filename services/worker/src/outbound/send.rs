@@ -73,8 +73,11 @@ impl Sender {
         };
         // After a message of the other side a new chain of keys begins, of which the library has stored nothing yet. An answer that
         // rides on it and leaves, while the chain is lost with this process, is the last that the other side can read.
-        if self.store.has_unstored_steps() && self.client.flush_pending_signal_state().await.is_err() {
-            return Sent::NotSent(NotSent::Disconnected);
+        if let Some(steps) = self.store.unstored_steps() {
+            if self.client.flush_pending_signal_state().await.is_err() {
+                return Sent::NotSent(NotSent::Disconnected);
+            }
+            self.store.stored_steps(steps);
         }
         let id = &row.message.whatsapp_id;
         let stanza = self.client.wait_for_sent_node(NodeFilter::tag("message").attr("id", id.as_str()));

@@ -156,10 +156,15 @@ impl SessionStore {
         self.own_messages.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().any(|id| **id == *whatsapp_id)
     }
 
-    /// Whether a message was decrypted whose ratchet is not stored yet. What is encrypted now may ride on keys that this message
-    /// made, which nobody could make again: it must not leave before they are stored.
-    pub(crate) fn has_unstored_steps(&self) -> bool {
-        self.steps.are_open()
+    /// How far messages were decrypted, if the ratchets of some of them are not stored yet. What is encrypted now may ride on keys
+    /// that such a message made, which nobody could make again: it must not leave before they are stored.
+    pub(crate) fn unstored_steps(&self) -> Option<u64> {
+        self.steps.open()
+    }
+
+    /// Everything was flushed that was decrypted up to there.
+    pub(crate) fn stored_steps(&self, made: u64) {
+        self.steps.stored(made);
     }
 
     /// For tests: waits until the ratchets as they are now are stored. The flush that is under way may be older.
@@ -352,8 +357,8 @@ impl Steps {
         self.stored.fetch_max(made, Ordering::SeqCst);
     }
 
-    fn are_open(&self) -> bool {
-        self.stored.load(Ordering::SeqCst) < self.made()
+    fn open(&self) -> Option<u64> {
+        Some(self.made()).filter(|made| self.stored.load(Ordering::SeqCst) < *made)
     }
 }
 
