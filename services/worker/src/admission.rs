@@ -7,6 +7,7 @@ use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
+use warren_runtime::metrics::Counted;
 
 /// One worker's admission.
 pub(crate) struct Admission {
@@ -19,22 +20,6 @@ pub(crate) struct Admission {
     /// Those who wait for their turn, and those who let all these go first.
     turns: IntGauge,
     later: IntGauge,
-}
-
-/// Counted as waiting until it is dropped.
-struct Waits<'a>(&'a IntGauge);
-
-impl<'a> Waits<'a> {
-    fn at(place: &'a IntGauge) -> Self {
-        place.inc();
-        Self(place)
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 /// Whether a caller waits for a connect.
@@ -62,7 +47,7 @@ impl Admission {
     /// Waits for a turn; of the same urgency, first come first served. The connect is under way until the permit is dropped.
     /// Dropped while it waits, it has used nothing up.
     pub(crate) async fn admit(&self, urgency: Urgency) -> Option<OwnedSemaphorePermit> {
-        let _waits = Waits::at(&self.turns);
+        let _waits = Counted::new(&self.turns);
         let _line = match urgency {
             Urgency::Ordinary => Some(self.line.lock().await),
             Urgency::Awaited => None,
@@ -79,7 +64,7 @@ impl Admission {
     /// as now.
     pub(crate) async fn after_the_line(&self) {
         const LONGEST: Duration = Duration::from_secs(30);
-        let _waits = Waits::at(&self.later);
+        let _waits = Counted::new(&self.later);
         // A place at its end, left as soon as it is the first.
         let _ = tokio::time::timeout(LONGEST, self.line.lock()).await;
     }

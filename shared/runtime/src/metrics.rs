@@ -12,6 +12,25 @@ pub struct Metrics {
     registry: Registry,
 }
 
+/// One more in a gauge as long as it lives, however it ends.
+#[derive(Debug)]
+pub struct Counted<'a>(&'a IntGauge);
+
+impl<'a> Counted<'a> {
+    /// Counts from now on.
+    #[must_use]
+    pub fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Buckets for spans from 100 microseconds to 30 seconds.
 const SECONDS: &[f64] =
     &[0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];

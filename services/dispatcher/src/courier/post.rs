@@ -4,12 +4,12 @@ use crate::courier::flow::Taken;
 use crate::metrics;
 use crate::shared::{Permit, Shared};
 use bytes::Bytes;
-use prometheus::IntGauge;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use warren_domain::webhook::{Attempt, DeliveryFailure, Occasion, request_headers};
 use warren_domain::{ReplayId, Timestamp, Webhook};
 use warren_egress::{Limits, PostError, Posted, RetryAfter};
+use warren_runtime::metrics::Counted;
 
 /// What is read of an answer, at most.
 const ANSWER_BYTES: u64 = 64 * 1024;
@@ -65,22 +65,6 @@ pub(crate) async fn post(
     let result = outcome.failure.map_or(metrics::DELIVERED, DeliveryFailure::as_str);
     shared.metrics.deliveries.with_label_values(&[result]).inc();
     Ended { replay, taken, outcome: Some(outcome) }
-}
-
-/// Counted as long as it lives, however it ends.
-struct Counted<'a>(&'a IntGauge);
-
-impl<'a> Counted<'a> {
-    fn new(gauge: &'a IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 fn meaning(answer: Result<Posted, PostError>, at: Timestamp, took: Duration, now: Timestamp) -> Outcome {

@@ -52,9 +52,9 @@ impl SignalStore for SessionStore {
     }
 
     async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
+        let steps = self.steps.made();
         // A flush may carry the ratchet of a message that was decrypted this very moment and whose plaintext is about to be
         // buffered: let that go into the lane first, else a crash between the two loses the message.
-        let steps = self.steps.made();
         tokio::time::sleep(BUFFER_FIRST).await;
         let records = sessions.iter().map(|(address, session)| (keys::text(address), session.as_ref(), 0));
         self.put_all(RecordKind::Session, records).await?;
