@@ -116,8 +116,12 @@ async fn a_replay_survives_and_is_cancelled() {
     for instance in &world.instances {
         assert_eq!(receiver.numbers(&instance.to_string()), (0..10).collect::<Vec<_>>());
     }
+    until("what is left of it waits", async || second.metric("warren_webhook_lanes") == 2).await;
     assert!(world.store.cancel_replay(world.tenant, webhook.id, asked.id).await.unwrap());
-    until("its lanes are gone", async || second.metric("warren_webhook_lanes") == 0).await;
+    until("its lanes are gone", async || {
+        second.metric("warren_webhook_lanes") + second.metric("warren_webhook_in_flight") == 0
+    })
+    .await;
     receiver.behave(|_| Reply::Status(200));
     world.clock.turn(Duration::from_secs(3_600));
     world.write_rounds(20, 1).await;
