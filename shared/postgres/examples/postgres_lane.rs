@@ -1,6 +1,6 @@
 //! How fast the lanes are: message lives (accept, claim, sent, delivered, read) of many instances, and inbound ones; over a
 //! Postgres of its own that syncs to disk, or the one that `WARREN_BENCH_POSTGRES` names (an empty database).
-//! Prints only. `cargo run --release -p warren-postgres --example lane -- [messages] [instances] [in flight]`
+//! Prints only. `cargo run --release -p warren-postgres --example postgres_lane -- [messages] [instances] [in flight]`
 
 #![expect(clippy::unwrap_used, reason = "an example")]
 

@@ -1,5 +1,5 @@
 //! How fast the lane is: message lives (accept, claim, sent, delivered, read) of many instances, and inbound ones.
-//! Prints only. `cargo run --release -p warren-sqlite --example lane -- [messages] [instances] [in flight]`
+//! Prints only. `cargo run --release -p warren-sqlite --example sqlite_lane -- [messages] [instances] [in flight]`
 
 #![expect(clippy::unwrap_used, reason = "an example")]
 
