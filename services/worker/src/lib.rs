@@ -9,6 +9,7 @@
 
 mod admission;
 mod ask;
+mod beat;
 mod client;
 mod instance;
 mod media;
@@ -32,6 +33,7 @@ pub use options::{MediaFetch, Options, Pacing};
 use sealing::MasterKey;
 use shared::Shared;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use warren_domain::{Error, Result, ShardCount, media::MediaLimits, network::Network, time::Clock};
 use warren_egress::Guard;
 use warren_ports::{
@@ -56,8 +58,10 @@ pub struct Ports {
     pub limits: MediaLimits,
     /// What asks the addresses that callers named.
     pub egress: Guard,
-    /// Where it proves that it lives.
+    /// Where it proves that it lives; opened on [`Ports::apart`].
     pub leases: Arc<dyn Leases>,
+    /// The thread on which the lease is renewed, however busy the worker is.
+    pub apart: Handle,
     /// This start of the worker, as the placement knows it too.
     pub incarnation: Incarnation,
     /// Which shards it owns.

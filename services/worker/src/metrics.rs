@@ -14,6 +14,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) lost_inbound: IntCounter,
     pub(crate) signals_dropped: IntCounter,
     pub(crate) ownership_lost: IntCounter,
+    pub(crate) turn_seconds: Histogram,
     pub(crate) replaced: IntCounter,
     pub(crate) poisoned: IntCounterVec,
     pub(crate) connects: IntCounterVec,
@@ -48,6 +49,10 @@ impl WorkerMetrics {
             ),
             ownership_lost: metrics
                 .counter("warren_ownership_lost_total", "Shards dropped because the ledger refused their epoch."),
+            turn_seconds: metrics.seconds(
+                "warren_worker_turn_seconds",
+                "How long a task of the worker that was ready waited for its turn, seen four times a second.",
+            ),
             replaced: metrics.counter("warren_replaced_total", "Connections kicked by another login of the same device."),
             poisoned: metrics.counters("warren_sessions_given_up_total", "Clients given up, by cause.", &["cause"]),
             connects: metrics.counters("warren_connects_total", "Connection attempts that ended, by how.", &["ending"]),

@@ -28,6 +28,9 @@ pub struct Options {
     pub lease_ttl_ms: u64,
     /// How often it is renewed, milliseconds.
     pub lease_renewal_ms: u64,
+    /// A worker of which no task gets its turn for so long lets its lease run out, milliseconds. One that is late by less keeps
+    /// it.
+    pub stuck_after_ms: u64,
     /// The sweep that finds open messages no ring announced, milliseconds.
     pub sweep_ms: u64,
     /// Open messages of an instance held in memory.
@@ -103,6 +106,7 @@ impl Default for Options {
             reconnect_jitter_ms: 1_000,
             lease_ttl_ms: 3_000,
             lease_renewal_ms: 500,
+            stuck_after_ms: 10_000,
             sweep_ms: 1_000,
             window: 256,
             in_flight: 64,
@@ -143,6 +147,10 @@ impl Options {
                 self.lease_renewal_ms > 0 && self.lease_ttl_ms >= 4 * self.lease_renewal_ms,
                 "worker.lease_ttl_ms must be at least four times worker.lease_renewal_ms",
             ),
+            (
+                self.stuck_after_ms >= self.lease_ttl_ms,
+                "worker.stuck_after_ms must be at least worker.lease_ttl_ms: a worker that is late is not stuck",
+            ),
             (self.pace_ms <= 3_600_000, "worker.pace_ms must be at most 3600000"),
             (self.sweep_ms >= 100, "worker.sweep_ms must be at least 100"),
             ((1..=50).contains(&self.media_attempts), "worker.media_attempts must be 1 to 50"),
@@ -168,6 +176,10 @@ impl Options {
 
     pub(crate) fn lease_renewal(&self) -> Duration {
         Duration::from_millis(self.lease_renewal_ms)
+    }
+
+    pub(crate) fn stuck_after(&self) -> Duration {
+        Duration::from_millis(self.stuck_after_ms)
     }
 
     pub(crate) fn ack_deadline(&self) -> Duration {

@@ -1,20 +1,21 @@
 //! Ownership in memory: what one epoch of one shard may do, and until when.
 
+use crate::beat::Beat;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::sync::Notify;
 use warren_domain::{Epoch, Fence, Shard};
 
-/// When this process last proved that it runs. Monotonic; shared by all its shards.
+/// When this process last proved that it runs. Shared by all its shards.
 #[derive(Debug)]
 pub(crate) struct LeaseClock {
-    last_beat: Mutex<Instant>,
-    /// After a scheduling gap: nothing outward until the ledger confirmed the epochs.
+    beat: Beat,
+    /// After a gap: nothing outward until the ledger confirmed the epochs.
     suspended: AtomicBool,
     validity: Duration,
     /// Rung when an epoch of this process was refused.
@@ -25,7 +26,7 @@ impl LeaseClock {
     /// Valid for `ttl - margin` after each beat.
     pub(crate) fn new(ttl: Duration, margin: Duration) -> Self {
         Self {
-            last_beat: Mutex::new(Instant::now()),
+            beat: Beat::new(),
             suspended: AtomicBool::new(false),
             validity: ttl.saturating_sub(margin),
             losses: Notify::new(),
@@ -37,13 +38,9 @@ impl LeaseClock {
         self.losses.notified().await;
     }
 
-    /// Notes a renewal; returns how long ago the one before was.
-    pub(crate) fn beat(&self) -> Duration {
-        let now = Instant::now();
-        let mut last = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
-        let gap = now.saturating_duration_since(*last);
-        *last = now;
-        gap
+    /// It runs.
+    pub(crate) fn beat(&self) {
+        self.beat.beat();
     }
 
     pub(crate) fn suspend(&self) {
@@ -54,9 +51,8 @@ impl LeaseClock {
         self.suspended.store(false, Ordering::SeqCst);
     }
 
-    fn is_valid(&self) -> bool {
-        let last = *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.suspended.load(Ordering::SeqCst) && last.elapsed() < self.validity
+    pub(crate) fn is_valid(&self) -> bool {
+        !self.suspended.load(Ordering::SeqCst) && self.beat.age() < self.validity
     }
 }
 

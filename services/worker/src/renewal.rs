@@ -1,91 +1,251 @@
 //! The lease of this worker, and the clock by which it expires itself.
 //!
-//! A pause of the whole process is seen by a thread of its own: after it, thousands of tasks are ready at once, and the one that
-//! renews the lease is somewhere among them. That one looks as well, for a runtime that stands still while threads run.
+//! Both live on a thread apart. A storm of logins keeps the tasks of a worker waiting for seconds, and a worker that is merely
+//! late must not be taken for dead: its instances would be the next one's storm. The other way around, a worker whose tasks get
+//! no turn at all must not keep its shards because one thread of it still runs: it shows a pulse from among its tasks, and when
+//! that stops, the lease runs out.
 
-use crate::{owner::LeaseClock, shared::Shared};
+use crate::{beat::Beat, metrics::WorkerMetrics, owner::LeaseClock, shared::Shared};
+use prometheus::Histogram;
 use std::{
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{runtime::Handle, sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use warren_ports::lease::{Incarnation, Leases};
 use warren_runtime::Lifecycle;
+
+/// How often a worker's tasks show that they get their turns.
+const PULSE: Duration = Duration::from_millis(250);
 
 /// Starts renewing. Every shard of this process shares the clock.
 pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) -> Renewal {
-    let options = &shared.options;
-    let clock = Arc::new(LeaseClock::new(options.lease_ttl(), options.lease_renewal()));
-    let (gaps, woken) = watch::channel(0_u64);
-    let ended = CancellationToken::new();
-    look_out(clock.clone(), gaps.clone(), gap_limit(options.lease_ttl()));
-    lifecycle.spawn_background("lease renewal", renew(shared.clone(), clock.clone(), gaps, ended.clone()));
-    Renewal { clock, woken, ended }
+    let (options, ports) = (&shared.options, &shared.ports);
+    let lease = Lease {
+        leases: ports.leases.clone(),
+        name: options.name.clone(),
+        incarnation: ports.incarnation,
+        ttl: options.lease_ttl(),
+        renewal: options.lease_renewal(),
+        stuck: options.stuck_after(),
+    };
+    begin(lease, &shared.metrics, &ports.apart, lifecycle)
 }
 
 /// What the shards need of the renewal.
 pub(crate) struct Renewal {
     pub(crate) clock: Arc<LeaseClock>,
-    /// Counts scheduling gaps: after each, the epochs are checked before anything leaves.
+    /// Counts gaps, in which somebody may have taken over: after each, the epochs are checked before anything leaves.
     pub(crate) woken: watch::Receiver<u64>,
     /// Cancelled when nothing is owned any more, for good: the lease is released.
     pub(crate) ended: CancellationToken,
 }
 
-/// Looks for pauses of the process, from a thread that ends when nobody wants to know any more.
-fn look_out(clock: Arc<LeaseClock>, gaps: watch::Sender<u64>, limit: Duration) {
-    let look = move || {
-        let mut last = Instant::now();
-        while !gaps.is_closed() {
-            thread::sleep(limit / 4);
-            if last.elapsed() > limit {
-                // In this order: it must not pass for one that runs and may act.
-                clock.suspend();
-                clock.beat();
-                gaps.send_modify(|count| *count += 1);
-            }
-            last = Instant::now();
-        }
-    };
-    if let Err(error) = thread::Builder::new().name("pauses".to_owned()).spawn(look) {
-        tracing::warn!(%error, "no thread to look out for pauses: the renewal of the lease sees them, later");
-    }
+/// What is renewed.
+struct Lease {
+    leases: Arc<dyn Leases>,
+    name: String,
+    incarnation: Incarnation,
+    ttl: Duration,
+    renewal: Duration,
+    /// Without a pulse for so long, it is not renewed.
+    stuck: Duration,
 }
 
-async fn renew(shared: Arc<Shared>, clock: Arc<LeaseClock>, gaps: watch::Sender<u64>, ended: CancellationToken) {
-    let (name, ttl) = (shared.options.name.clone(), shared.options.lease_ttl());
-    let (leases, incarnation) = (&shared.ports.leases, shared.ports.incarnation);
-    let mut tick = tokio::time::interval(shared.options.lease_renewal());
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_away = false;
+fn begin(lease: Lease, metrics: &WorkerMetrics, apart: &Handle, lifecycle: &Lifecycle) -> Renewal {
+    let clock = Arc::new(LeaseClock::new(lease.ttl, lease.renewal));
+    let (gaps, woken) = watch::channel(0_u64);
+    let (pulse, ended) = (Arc::new(Beat::new()), CancellationToken::new());
+    lifecycle.spawn_background("pulse", show_pulse(pulse.clone(), metrics.turn_seconds.clone()));
+    let trust = Trust { clock: clock.clone(), gaps };
+    let _entered = apart.enter();
+    // A gap this long means that the process was paused.
+    lifecycle.spawn_background("pauses", look_out(trust.clone(), lease.ttl / 3));
+    lifecycle.spawn_background("lease renewal", lease.renew(trust, pulse, ended.clone()));
+    Renewal { clock, woken, ended }
+}
+
+/// Among the tasks of the worker: how long one waits for its turn, and that it gets it.
+async fn show_pulse(pulse: Arc<Beat>, turns: Histogram) {
     loop {
-        tokio::select! {
-            () = ended.cancelled() => break,
-            _ = tick.tick() => {}
-        }
-        // Before the lease store is asked: whether it answers says nothing about this process, which has just run.
-        if clock.beat() > gap_limit(ttl) {
-            clock.suspend();
-            gaps.send_modify(|count| *count += 1);
-        }
-        // A lease store that is away stops no account: the ledger's epochs decide who owns what.
-        let renewed = leases.renew(&name, incarnation, ttl).await;
-        match &renewed {
-            Err(error) if !is_away => tracing::warn!(%error, "the lease cannot be renewed; serving goes on"),
-            Ok(()) if is_away => tracing::info!("the lease is renewed again"),
-            _ => {}
-        }
-        is_away = renewed.is_err();
+        let due = Instant::now() + PULSE;
+        tokio::time::sleep(PULSE).await;
+        turns.observe(due.elapsed().as_secs_f64());
+        pulse.beat();
     }
-    if let Err(error) = leases.release(&name, incarnation).await {
-        tracing::debug!(%error, "the lease was not released; it runs out");
-    }
-    // It counts as an essential task: it has no end of its own before the process ends.
-    std::future::pending::<()>().await;
 }
 
-/// A gap this long means that the process was paused: somebody may have taken over meanwhile.
-fn gap_limit(ttl: Duration) -> Duration {
-    ttl / 3
+/// Whether this process may take itself for the owner of its shards.
+#[derive(Clone)]
+struct Trust {
+    clock: Arc<LeaseClock>,
+    gaps: watch::Sender<u64>,
+}
+
+impl Trust {
+    /// Somebody may have taken over, or will: nothing leaves before the epochs were checked.
+    fn lose(&self) {
+        self.clock.suspend();
+        self.gaps.send_modify(|count| *count += 1);
+    }
+}
+
+/// Looks for pauses of the process.
+async fn look_out(trust: Trust, limit: Duration) {
+    let mut last = Instant::now();
+    loop {
+        if last.elapsed() > limit {
+            trust.lose();
+        }
+        // After that: it must not pass for one that runs and may act.
+        last = Instant::now();
+        trust.clock.beat();
+        tokio::time::sleep(limit / 4).await;
+    }
+}
+
+impl Lease {
+    async fn renew(self, trust: Trust, pulse: Arc<Beat>, ended: CancellationToken) {
+        let mut tick = tokio::time::interval(self.renewal);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut is_away, mut is_stuck) = (false, false);
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => break,
+                _ = tick.tick() => {}
+            }
+            let was_stuck = std::mem::replace(&mut is_stuck, pulse.age() > self.stuck);
+            if is_stuck {
+                trust.lose();
+                if !was_stuck {
+                    tracing::error!("no task of this worker gets its turn; its lease runs out, so that others take over");
+                }
+                continue;
+            }
+            // A lease store that is away stops no account: the ledger's epochs decide who owns what.
+            let renewed = self.leases.renew(&self.name, self.incarnation, self.ttl).await;
+            match &renewed {
+                Err(error) if !is_away => tracing::warn!(%error, "the lease cannot be renewed; serving goes on"),
+                Ok(()) if is_away => tracing::info!("the lease is renewed again"),
+                _ => {}
+            }
+            is_away = renewed.is_err();
+        }
+        if let Err(error) = self.leases.release(&self.name, self.incarnation).await {
+            tracing::debug!(%error, "the lease was not released; it runs out");
+        }
+        // It counts as an essential task: it has no end of its own before the process ends.
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+    use warren_domain::Result;
+    use warren_ports::lease::Standing;
+    use warren_runtime::{Apart, Metrics};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// Counts.
+    #[derive(Default)]
+    struct Counting {
+        renewals: AtomicUsize,
+        released: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Leases for Counting {
+        async fn renew(&self, _: &str, _: Incarnation, _: Duration) -> Result<()> {
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+
+        async fn standing(&self, _: &[(String, Incarnation)]) -> Result<Standing> {
+            Ok(Standing { remaining: Vec::new(), memory: 0 })
+        }
+
+        async fn release(&self, _: &str, _: Incarnation) -> Result<()> {
+            self.released.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    struct World {
+        leases: Arc<Counting>,
+        renewal: Renewal,
+        lifecycle: Lifecycle,
+        _apart: Apart,
+    }
+
+    impl World {
+        fn new(stuck: Duration) -> Self {
+            let (leases, lifecycle) = (Arc::new(Counting::default()), Lifecycle::new());
+            let apart = Apart::start("apart").unwrap();
+            let lease = Lease {
+                leases: leases.clone(),
+                name: "one".to_owned(),
+                incarnation: Incarnation(1),
+                ttl: LIMIT * 3,
+                renewal: Duration::from_millis(5),
+                stuck,
+            };
+            let renewal = begin(lease, &WorkerMetrics::new(&Metrics::new()), &apart.handle(), &lifecycle);
+            Self { leases, renewal, lifecycle, _apart: apart }
+        }
+
+        fn renewals(&self) -> usize {
+            self.leases.renewals.load(Ordering::SeqCst)
+        }
+    }
+
+    /// Waits without giving any task of the test's runtime its turn.
+    fn block_until(what: &str, condition: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !condition() {
+            assert!(started.elapsed() < LIMIT, "{what}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    async fn until(what: &str, condition: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !condition() {
+            assert!(started.elapsed() < LIMIT, "{what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_late_keeps_its_lease() {
+        let world = World::new(LIMIT * 2);
+        until("it is renewed", || world.renewals() > 0).await;
+        let before = world.renewals();
+        block_until("it is renewed meanwhile", || world.renewals() > before + 20);
+        assert!(world.renewal.clock.is_valid() && !world.renewal.woken.has_changed().unwrap());
+        world.renewal.ended.cancel();
+        until("it is released", || world.leases.released.load(Ordering::SeqCst) == 1).await;
+        assert!(world.lifecycle.stop(LIMIT, std::future::pending()).await);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_stuck_lets_it_run_out() {
+        let world = World::new(PULSE * 4);
+        until("it is renewed", || world.renewals() > 0).await;
+        block_until("it may not act any more", || !world.renewal.clock.is_valid());
+        assert!(world.renewal.woken.has_changed().unwrap(), "the epochs are to be checked");
+        let last = world.renewals();
+        until("it is renewed again when its tasks run", || world.renewals() > last + 1).await;
+        assert!(!world.renewal.clock.is_valid(), "but may not act before that");
+        world.renewal.clock.resume();
+        assert!(world.renewal.clock.is_valid());
+    }
 }

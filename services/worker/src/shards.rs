@@ -24,6 +24,8 @@ const LOAD_BATCH: usize = 256;
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
 /// How often raising the epochs is tried before the shards are reported as not taken. Each try is bounded by the store.
 const TAKE_ATTEMPTS: u32 = 3;
+/// The pause before the ledger is asked again about epochs that it could say nothing of.
+const CHECK_AGAIN: Duration = Duration::from_millis(500);
 
 /// One owned shard.
 struct Owned {
@@ -36,6 +38,8 @@ struct Owned {
 pub(crate) struct Shards {
     shared: Arc<Shared>,
     renewal: Renewal,
+    /// The ledger could not say yet whether the epochs are still this worker's.
+    is_unsure: bool,
     owned: BTreeMap<Shard, Owned>,
     /// Shards whose instances are ending.
     leaving: BTreeSet<Shard>,
@@ -47,7 +51,15 @@ pub(crate) struct Shards {
 impl Shards {
     pub(crate) fn new(shared: Arc<Shared>, renewal: Renewal) -> Self {
         let registry = Registry::new(shared.clone());
-        Self { shared, renewal, owned: BTreeMap::new(), leaving: BTreeSet::new(), departures: JoinSet::new(), registry }
+        Self {
+            shared,
+            renewal,
+            is_unsure: false,
+            owned: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            departures: JoinSet::new(),
+            registry,
+        }
     }
 
     /// Follows the assignments until the stop, then hands the shards over and ends what is left.
@@ -67,6 +79,7 @@ impl Shards {
                 // In this order: what was lost is dropped before anything else is done. All of it comes rarely.
                 biased;
                 Ok(()) = self.renewal.woken.changed() => self.revalidate().await,
+                () = tokio::time::sleep(CHECK_AGAIN), if self.is_unsure => self.revalidate().await,
                 () = clock.loss() => self.drop_lost().await,
                 () = lifecycle.stopping(), if drained_by.is_none() => {
                     drained_by = Some(Instant::now() + DRAIN_GRACE);
@@ -258,10 +271,11 @@ impl Shards {
         }
     }
 
-    /// After a pause of the process: nothing leaves before the ledger confirmed each epoch.
+    /// After a gap in which somebody may have taken over: nothing leaves before the ledger confirmed each epoch.
     async fn revalidate(&mut self) {
-        tracing::warn!("this process was paused; checking the epochs before anything is sent");
-        if self.find_lost().await {
+        tracing::warn!("this process stood still; checking the epochs before anything is sent");
+        self.is_unsure = !self.find_lost().await;
+        if !self.is_unsure {
             self.renewal.clock.resume();
         }
         self.drop_lost().await;

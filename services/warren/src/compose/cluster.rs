@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use warren_domain::time::{Clock, SystemClock};
 use warren_domain::{Network, ShardCount};
 use warren_egress::Guard;
@@ -14,7 +15,7 @@ use warren_postgres::{OpenError, Postgres, Service};
 use warren_raft::{ClientOptions, Credential, Group, RaftPlacement};
 use warren_redis::Redis;
 use warren_runtime::config::Secret;
-use warren_runtime::{Health, Metrics};
+use warren_runtime::{Apart, Health, Metrics};
 use warren_worker::{Endpoint, sealing::MasterKey};
 
 /// What every process of a cluster has.
@@ -145,9 +146,10 @@ pub(crate) fn redis_options(settings: &Settings) -> Result<warren_redis::Options
     Ok(warren_redis::Options::new(url, &settings.cluster.id))
 }
 
-/// Connects to the lease store.
-pub(crate) async fn open_redis(settings: &Settings, metrics: &Metrics) -> Result<Redis, Failure> {
-    let redis = Redis::connect(redis_options(settings)?).await.map_err(|error| match error {
+/// Connects to the lease store, on a runtime that drives the connection from then on.
+pub(crate) async fn open_redis(settings: &Settings, metrics: &Metrics, runtime: &Handle) -> Result<Redis, Failure> {
+    let connected = runtime.spawn(Redis::connect(redis_options(settings)?)).await.map_err(Failure::system)?;
+    let redis = connected.map_err(|error| match error {
         warren_redis::ConnectError::Url => Failure::config(format!("REDIS_URL: {error}")),
         warren_redis::ConnectError::Unreachable { .. } => Failure::unavailable(format!("REDIS_URL: {error}")),
     })?;
@@ -195,7 +197,7 @@ impl Gateway {
         let store = open_store(settings, Client::Service(Service::Gateway), None, None, false).await?;
         let files = open_files(settings, &store).await?;
         let bus = open_bus(settings, "gateway", &shared.metrics).await?;
-        let redis = open_redis(settings, &shared.metrics).await?;
+        let redis = open_redis(settings, &shared.metrics, &Handle::current()).await?;
         Ok(Self { shared, store, bus, redis, files })
     }
 
@@ -233,6 +235,7 @@ pub(crate) struct Worker {
     bus: warren_nats::Bus,
     redis: Redis,
     placement: RaftPlacement,
+    apart: Apart,
     incarnation: Incarnation,
     files: Files,
 }
@@ -245,17 +248,18 @@ impl Worker {
             open_store(settings, Client::Service(Service::Worker), Some(network), Some(&shared.metrics), false).await?;
         let files = open_files(settings, &store).await?;
         let bus = open_bus(settings, "worker", &shared.metrics).await?;
-        let redis = open_redis(settings, &shared.metrics).await?;
+        let apart = super::thread_apart()?;
+        let redis = open_redis(settings, &shared.metrics, &apart.handle()).await?;
         let incarnation = Incarnation(rand::random());
-        let placement = RaftPlacement::connect(ClientOptions {
+        let options = ClientOptions {
             group,
             worker: settings.worker.name.clone(),
             incarnation,
             weight: settings.worker.weight,
             shard_count: shared.shard_count,
-        });
-        let placement = placement.map_err(|error| Failure::config(error.detail))?;
-        Ok(Self { shared, store, bus, redis, placement, incarnation, files })
+        };
+        let placement = attach(options, &apart)?;
+        Ok(Self { shared, store, bus, redis, placement, apart, incarnation, files })
     }
 
     pub(crate) fn ports(&self, master_key: MasterKey, endpoint: Endpoint) -> warren_worker::Ports {
@@ -263,6 +267,7 @@ impl Worker {
             ledger: Arc::new(self.store.clone()),
             bus: Arc::new(self.bus.clone()),
             leases: Arc::new(self.redis.leases()),
+            apart: self.apart.handle(),
             incarnation: self.incarnation,
             placement: Arc::new(self.placement.clone()),
             clock: Arc::clone(&self.shared.clock),
@@ -286,6 +291,12 @@ impl Worker {
         self.bus.close().await;
         self.store.close().await;
     }
+}
+
+/// Attaches a worker to the coordinators. The stream from the leader is read on the thread apart: its heartbeats have a deadline.
+fn attach(options: ClientOptions, apart: &Apart) -> Result<RaftPlacement, Failure> {
+    let _entered = apart.enter();
+    RaftPlacement::connect(options).map_err(|error| Failure::config(error.detail))
 }
 
 /// What a dispatcher needs of the outside.

@@ -10,7 +10,7 @@ use warren_domain::{Epoch, Network, ShardCount};
 use warren_memory::{Bus, Leases, Limiter, LocalPlacement};
 use warren_ports::lease::Incarnation;
 use warren_ports::ledger::Ownership;
-use warren_runtime::{Health, Metrics};
+use warren_runtime::{Apart, Health, Metrics};
 use warren_sqlite::{OpenError, Options, Sqlite};
 use warren_worker::{Endpoint, sealing::MasterKey};
 
@@ -27,6 +27,7 @@ pub(crate) struct Local {
     bus: Bus,
     limiter: Limiter,
     leases: Leases,
+    apart: Apart,
     placement: LocalPlacement,
     files: Files,
 }
@@ -92,6 +93,7 @@ impl Local {
             bus: Bus::new(),
             limiter: Limiter::new(),
             leases: Leases::new(),
+            apart: super::thread_apart()?,
             placement: LocalPlacement::new(shard_count, epoch),
             files,
         })
@@ -137,6 +139,7 @@ impl Local {
             ledger: Arc::new(self.store.clone()),
             bus: Arc::new(self.bus.clone()),
             leases: Arc::new(self.leases.clone()),
+            apart: self.apart.handle(),
             incarnation: Incarnation(rand::random()),
             placement: Arc::new(self.placement.clone()),
             clock: Arc::clone(&self.clock),

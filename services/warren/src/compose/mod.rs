@@ -12,7 +12,7 @@ use std::time::Duration;
 use warren_domain::media::MediaLimits;
 use warren_egress::{Guard, Policy};
 use warren_objects::{Bucket, ObjectStorage};
-use warren_runtime::Metrics;
+use warren_runtime::{Apart, Metrics};
 use warren_sqlite::Sqlite;
 
 /// Small facts that a store keeps about itself: written once, never changed.
@@ -55,6 +55,11 @@ impl Files {
             link_key: warren_gateway::LinkKey::new(key),
         })
     }
+}
+
+/// The thread on which a worker renews its lease.
+fn thread_apart() -> Result<Apart, Failure> {
+    Apart::start("warren-lease").map_err(Failure::system)
 }
 
 /// Where the bytes of files are.

@@ -6,6 +6,7 @@ use crate::compose::cluster::{self, Shared};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
 use crate::serve::{self, Serving};
+use tokio::runtime::Handle;
 
 /// Runs until it is told to stop.
 pub(crate) async fn run(arguments: args::Coordinator) -> Result<(), Failure> {
@@ -22,7 +23,7 @@ pub(crate) async fn run(arguments: args::Coordinator) -> Result<(), Failure> {
     let folder = DataFolder::take(&settings.store.data_dir)?;
     let listener = serve::bind("coordinator.listen", settings.coordinator.listen).await?;
     let shared = Shared::new(&settings, beginning.metrics);
-    let redis = cluster::open_redis(&settings, &shared.metrics).await?;
+    let redis = cluster::open_redis(&settings, &shared.metrics, &Handle::current()).await?;
     greet("coordinator", Some(("Raft", &listener)), &admin)?;
 
     let serving = Serving::start(&settings, admin, &shared.metrics, &shared.health)?;
