@@ -195,6 +195,8 @@ impl<'a> Live<'a> {
             LiveMail::Ring => self.fetch_wanted = true,
             LiveMail::Ask(ask, reply) => self.ask(ask, reply),
             LiveMail::Cancel(message, reply) => return self.cancel(message, reply),
+            // The ledger takes nothing more of it: there is nothing to wait for.
+            LiveMail::Stop if self.actor.owner.is_lost() => return Some(LiveEnd::Stop),
             LiveMail::Stop => self.begin_closing(LiveEnd::Stop),
             LiveMail::Command(action, reply) => self.begin_closing(LiveEnd::Command(action, reply)),
         }
@@ -272,7 +274,10 @@ impl<'a> Live<'a> {
     /// Ends the client, then keeps what it had been told: an ack that was seen is never lost to a reconnect.
     async fn close(mut self, end: LiveEnd) -> LiveEnd {
         let logout = matches!(&end, LiveEnd::Command(Action::Logout | Action::Deleted, _));
-        let dead = matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_)))
+        // The next owner may be this worker, under another epoch: it waits for the end of this one.
+        let lost = self.actor.owner.is_lost();
+        let dead = lost
+            || matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_)))
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
         self.keep_last_words();
         self.asks.end().await;
@@ -289,10 +294,7 @@ impl<'a> Live<'a> {
         } else {
             self.link.finish().await;
         }
-        let sends_end = async { while self.sends.join_next().await.is_some() {} };
-        if tokio::time::timeout(SEND_END, sends_end).await.is_err() {
-            self.sends.shutdown().await;
-        }
+        end_sends(&mut self.sends, if lost { Duration::ZERO } else { SEND_END }).await;
         while !self.settler.is_idle() && !self.actor.owner.is_lost() {
             for (item, outcome) in self.settler.next().await {
                 if matches!(outcome, Outcome::OwnershipLost | Outcome::LedgerBehind) {
@@ -306,6 +308,14 @@ impl<'a> Live<'a> {
             self.actor.ring_log();
         }
         end
+    }
+}
+
+/// Waits so long for sends to end, then ends them.
+async fn end_sends(sends: &mut JoinSet<Finished>, within: Duration) {
+    let end = async { while sends.join_next().await.is_some() {} };
+    if tokio::time::timeout(within, end).await.is_err() {
+        sends.shutdown().await;
     }
 }
 
