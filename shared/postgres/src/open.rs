@@ -296,8 +296,8 @@ struct Limits {
 
 /// A take waits for the batches under way; one that waits longer is asked again.
 const CONTROL_LIMITS: Limits = Limits { statement: 2_000, lock: 500, idle: 1_000 };
-/// Whoever writes the log is over in two seconds, also if the process is held up in the middle.
-const LANE_LIMITS: Limits = Limits { statement: 2_000, lock: 1_000, idle: 1_500 };
+/// Whoever writes the log is over in two seconds, and in less if the process is held up in the middle: a takeover waits for it.
+const LANE_LIMITS: Limits = Limits { statement: 2_000, lock: 1_000, idle: 1_200 };
 const EDGE_LIMITS: Limits = Limits { statement: 5_000, lock: 2_000, idle: 2_000 };
 /// Connections of takeovers.
 const CONTROL: u32 = 2;
