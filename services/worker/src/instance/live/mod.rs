@@ -276,8 +276,9 @@ impl<'a> Live<'a> {
         let logout = matches!(&end, LiveEnd::Command(Action::Logout | Action::Deleted, _));
         // The next owner may be this worker, under another epoch: it waits for the end of this one.
         let lost = self.actor.owner.is_lost();
+        // Who was replaced has no connection on which the client could say its last words.
         let dead = lost
-            || matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_)))
+            || matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_) | Ending::Replaced))
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
         self.keep_last_words();
         self.asks.end().await;
