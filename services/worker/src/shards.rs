@@ -285,10 +285,10 @@ impl Shards {
     async fn find_lost(&self) -> bool {
         let shards = self.held(|_| true);
         // Raising to the own epoch again changes nothing and tells whether a higher one is there.
-        let verdicts = match self.raise(&shards).await {
+        let verdicts = match self.shared.ports.ledger.take(&shards).await {
             Ok(verdicts) => verdicts,
             Err(error) => {
-                tracing::error!(%error, "the epochs could not be checked");
+                tracing::error!(%error, "the epochs could not be checked; nothing is sent until they are");
                 return false;
             }
         };
