@@ -28,13 +28,16 @@ const PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Du
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 
 /// Keeps the worker attached, for ever.
+///
+/// Streams are opened and followed on the runtime apart, but never by themselves: a process whose tasks stand still, and which is
+/// taken for dead for that, does not attach itself anew.
 pub(crate) async fn keep(shared: Arc<Shared>) {
     let mut route = Route::new(shared.options.group.size());
     loop {
         let node = route.next();
         let failure = match open(&shared, node).await {
             Ok(stream) => {
-                let end = Lines::new(stream).follow(&shared, node, &mut route).await;
+                let end = follow(&shared, node, stream, &mut route).await;
                 tracing::info!(leader = node, reason = %end, "the stream from the leader ended");
                 shared.attach_state(Attachment::Seeking);
                 route.pause().await;
@@ -81,7 +84,23 @@ fn refuse(shared: &Shared, code: Code) {
     shared.attach_state(Attachment::Refused(code));
 }
 
-async fn open(shared: &Shared, node: NodeId) -> Result<Incoming, Failure> {
+async fn open(shared: &Arc<Shared>, node: NodeId) -> Result<Incoming, Failure> {
+    let here = Arc::clone(shared);
+    let opened = shared.apart(async move { attach(&here, node).await }).await;
+    opened.unwrap_or(Err(Failure::Unreachable("the process is ending".to_owned())))
+}
+
+async fn follow(shared: &Arc<Shared>, node: NodeId, stream: Incoming, route: &mut Route) -> End {
+    let here = Arc::clone(shared);
+    let followed = shared.apart(async move { Lines::new(stream).follow(&here, node).await }).await;
+    let (is_accepted, end) = followed.unwrap_or((false, End::Closed));
+    if is_accepted {
+        route.accepted(node);
+    }
+    end
+}
+
+async fn attach(shared: &Shared, node: NodeId) -> Result<Incoming, Failure> {
     let options = &shared.options;
     let attach = Attach {
         worker: options.worker.clone(),
@@ -92,7 +111,7 @@ async fn open(shared: &Shared, node: NodeId) -> Result<Incoming, Failure> {
         draining: shared.look(crate::view::View::is_draining),
     };
     let address = options.group.address(node).unwrap_or_default();
-    shared.caller.open(Request { address, path: ATTACH, sender: 0, target: node }, &attach, ACCEPT).await
+    shared.streams.open(Request { address, path: ATTACH, sender: 0, target: node }, &attach, ACCEPT).await
 }
 
 /// Which coordinator is asked next.
@@ -173,7 +192,9 @@ impl Lines {
         Self { stream, read: BytesMut::new(), silence: ACCEPT }
     }
 
-    async fn follow(mut self, shared: &Shared, node: NodeId, route: &mut Route) -> End {
+    /// Does what it says, until it ends. Whether its sender accepted the worker, and why it ended.
+    async fn follow(mut self, shared: &Shared, node: NodeId) -> (bool, End) {
+        let mut is_accepted = false;
         loop {
             let line = tokio::select! {
                 line = timeout(self.silence, self.next()) => line.unwrap_or(Err(End::Silent)),
@@ -188,17 +209,17 @@ impl Lines {
                     }
                     let is_first = matches!(line, Line::Full { .. });
                     if let Err(stale) = shared.with_view(|view| view.hear(line)) {
-                        return stale.into();
+                        return (is_accepted, stale.into());
                     }
                     if is_first {
                         // What was rung for a stream before this one is no news.
                         let _ = shared.detached.notified().now_or_never();
-                        route.accepted(node);
+                        is_accepted = true;
                         shared.attach_state(Attachment::Attached(node));
                         tracing::info!(leader = node, "attached to the leader");
                     }
                 }
-                Err(end) => return end,
+                Err(end) => return (is_accepted, end),
             }
         }
     }

@@ -10,8 +10,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::AbortOnDropHandle,
+};
 use warren_domain::{Error, Result, ShardCount};
 use warren_ports::{
     lease::Incarnation,
@@ -75,9 +81,21 @@ pub(crate) struct Shared {
     /// Rung when the stream to the leader is to be made anew.
     pub(crate) detached: Notify,
     pub(crate) stop: CancellationToken,
+    /// Opens streams, and nothing else: a connection is driven by the runtime that opened it.
+    pub(crate) streams: Caller,
+    /// Where the stream from the leader is followed.
+    apart: Handle,
 }
 
 impl Shared {
+    /// Does it on the runtime apart, and gives it up when it is dropped. `None`: that runtime has ended.
+    pub(crate) async fn apart<F>(&self, work: F) -> Option<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        AbortOnDropHandle::new(self.apart.spawn(work)).await.ok()
+    }
+
     /// One change at a time, and the assignments that follow from it.
     pub(crate) fn with_view<T>(&self, change: impl FnOnce(&mut View) -> T) -> T {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,6 +138,19 @@ impl RaftPlacement {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn connect(options: ClientOptions) -> Result<Self> {
+        Self::connect_apart(options, &Handle::current())
+    }
+
+    /// The same, but the stream from the leader is followed on another runtime, on which it is heard in time however busy this
+    /// one is. What the leader is told is told from this one: a process whose tasks stand still is not heard, and once it is
+    /// taken for dead it does not come back.
+    ///
+    /// # Errors
+    /// See [`RaftPlacement::connect`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn connect_apart(options: ClientOptions, apart: &Handle) -> Result<Self> {
         if !(1..=LONGEST_NAME).contains(&options.worker.len()) {
             return Err(Error::invalid("worker_name", "The worker's name must have 1 to 128 bytes."));
         }
@@ -129,6 +160,7 @@ impl RaftPlacement {
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             caller: Caller::new(options.group.credential().clone()),
+            streams: Caller::new(options.group.credential().clone()),
             options,
             view: Mutex::default(),
             assigned: watch::Sender::default(),
@@ -136,6 +168,7 @@ impl RaftPlacement {
             unheard: Notify::new(),
             detached: Notify::new(),
             stop: stop.clone(),
+            apart: apart.clone(),
         });
         tokio::spawn(stop.clone().run_until_cancelled_owned(attachment::keep(Arc::clone(&shared))));
         tokio::spawn(stop.clone().run_until_cancelled_owned(notices::send(Arc::clone(&shared))));

@@ -1,6 +1,6 @@
 //! Who is dead, and who is not.
 
-use crate::support::{Group, Proxy, holds_for, until};
+use crate::support::{Behaviour, Group, Proxy, holds_for, until};
 use std::time::Duration;
 use tokio::time::Instant;
 use warren_raft::{Attachment, wire::Code};
@@ -73,6 +73,21 @@ async fn a_worker_that_cannot_renew_and_is_heard_lives() {
     b.pause();
     group.serves(&[("a", 64)]).await;
     assert_eq!((group.deaths("lease"), group.total("deaths_total")), (1.0, 1.0));
+}
+
+/// It reads the stream on, and is not attached anew by that alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_tasks_stand_still_is_replaced() {
+    let group = Group::start(3).await;
+    let stuck = group.worker_with("stuck", Behaviour { apart: true, ..Behaviour::default() });
+    let _well = group.worker("well");
+    group.serves(&[("stuck", 32), ("well", 32)]).await;
+    stuck.pause();
+    until("the other one has everything", async || group.ledger.loads().get("well") == Some(&64)).await;
+    holds_for(TTL, "it stays away", || group.ledger.loads().get("well") == Some(&64)).await;
+    assert_eq!((group.deaths("lease"), group.total("deaths_total")), (1.0, 1.0));
+    stuck.resume();
+    group.serves(&[("stuck", 32), ("well", 32)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -258,7 +258,9 @@ impl Worker {
             weight: settings.worker.weight,
             shard_count: shared.shard_count,
         };
-        let placement = attach(options, &apart)?;
+        // The heartbeats of the leader have a deadline.
+        let placement = RaftPlacement::connect_apart(options, &apart.handle());
+        let placement = placement.map_err(|error| Failure::config(error.detail))?;
         Ok(Self { shared, store, bus, redis, placement, apart, incarnation, files })
     }
 
@@ -291,12 +293,6 @@ impl Worker {
         self.bus.close().await;
         self.store.close().await;
     }
-}
-
-/// Attaches a worker to the coordinators. The stream from the leader is read on the thread apart: its heartbeats have a deadline.
-fn attach(options: ClientOptions, apart: &Apart) -> Result<RaftPlacement, Failure> {
-    let _entered = apart.enter();
-    RaftPlacement::connect(options).map_err(|error| Failure::config(error.detail))
 }
 
 /// What a dispatcher needs of the outside.

@@ -8,13 +8,17 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
 use warren_domain::{Epoch, Shard};
 use warren_ports::{
     lease::{Incarnation, Leases as _},
     placement::{Assignments, Placement as _, Report},
 };
 use warren_raft::{Attachment, ClientOptions, RaftPlacement};
+use warren_runtime::Apart;
 
 const TTL: Duration = Duration::from_secs(3);
 const PERIOD: Duration = Duration::from_millis(500);
@@ -30,11 +34,19 @@ pub(crate) struct Behaviour {
     pub(crate) says_taken: bool,
     /// Whether it can take anything.
     pub(crate) takes: bool,
+    /// Whether it follows the leader on a thread apart, which goes on while the worker is paused.
+    pub(crate) apart: bool,
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { flush: Duration::from_millis(20), load: Duration::from_millis(20), says_taken: true, takes: true }
+        Self {
+            flush: Duration::from_millis(20),
+            load: Duration::from_millis(20),
+            says_taken: true,
+            takes: true,
+            apart: false,
+        }
     }
 }
 
@@ -71,8 +83,10 @@ impl Worker {
             let (shared, ledger) = (Arc::clone(&shared), ledger.clone());
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let apart = behaviour.apart.then(|| Apart::start("apart").unwrap());
                 runtime.block_on(async {
-                    let placement = RaftPlacement::connect(options.clone()).unwrap();
+                    let streams = apart.as_ref().map_or_else(Handle::current, Apart::handle);
+                    let placement = RaftPlacement::connect_apart(options.clone(), &streams).unwrap();
                     sender.send((placement.assignments(), placement.attachment())).unwrap();
                     let process = Process { options, placement, leases, ledger, behaviour, shared: Arc::clone(&shared) };
                     tokio::select! {
