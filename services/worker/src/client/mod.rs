@@ -37,6 +37,8 @@ use whatsapp_rust::{Client, bot::Bot};
 
 /// How long a clean end may take: the library flushes commits, receipts and session state, 5 s each at most.
 const GRACE: Duration = Duration::from_secs(15);
+/// How long a socket may take to close.
+const CLOSE: Duration = Duration::from_secs(1);
 /// Signals that wait for the instance's actor. Acks are bounded by the messages in flight, receipts are not: when it is
 /// full the connection is given up and rebuilt, because a dropped ack must not be taken for a missing one.
 const SIGNALS: usize = 2_048;
@@ -128,8 +130,10 @@ impl Link {
 
     /// Ends the client without another write of its own.
     pub(crate) async fn abort(self) {
-        self.gate.close().await;
+        self.gate.shut();
         self.tasks.abort();
+        // A write that nobody takes holds the socket; it is closed when that write is given up.
+        let _ = tokio::time::timeout(CLOSE, self.gate.close()).await;
         self.tasks.ended().await;
     }
 }

@@ -62,9 +62,14 @@ impl SendGate {
         })
     }
 
+    /// Lets nothing through any more. For good; idempotent.
+    pub(crate) fn shut(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
     /// Lets nothing through any more and closes the socket. For good; idempotent.
     pub(crate) async fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.shut();
         let transport = self.transport.lock().await.take();
         if let Some(transport) = transport {
             transport.disconnect().await;
