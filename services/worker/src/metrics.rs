@@ -15,6 +15,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) signals_dropped: IntCounter,
     pub(crate) ownership_lost: IntCounter,
     pub(crate) turn_seconds: Histogram,
+    pub(crate) unsure: IntGauge,
     pub(crate) replaced: IntCounter,
     pub(crate) poisoned: IntCounterVec,
     pub(crate) connects: IntCounterVec,
@@ -49,6 +50,10 @@ impl WorkerMetrics {
             ),
             ownership_lost: metrics
                 .counter("warren_ownership_lost_total", "Shards dropped because the ledger refused their epoch."),
+            unsure: metrics.gauge(
+                "warren_worker_unsure",
+                "1 while this worker sends nothing, because the ledger cannot say whether its shards are still its own.",
+            ),
             turn_seconds: metrics.seconds(
                 "warren_worker_turn_seconds",
                 "How long a task of the worker that was ready waited for its turn, seen four times a second.",

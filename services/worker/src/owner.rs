@@ -4,7 +4,7 @@ use crate::beat::Beat;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,8 +15,10 @@ use warren_domain::{Epoch, Fence, Shard};
 #[derive(Debug)]
 pub(crate) struct LeaseClock {
     beat: Beat,
-    /// After a gap: nothing outward until the ledger confirmed the epochs.
-    suspended: AtomicBool,
+    /// The gaps in which somebody may have taken over, and how many of them the ledger's epochs were checked after: nothing
+    /// outward while there is one more.
+    gaps: AtomicU64,
+    checked: AtomicU64,
     validity: Duration,
     /// Rung when an epoch of this process was refused.
     losses: Notify,
@@ -27,7 +29,8 @@ impl LeaseClock {
     pub(crate) fn new(ttl: Duration, margin: Duration) -> Self {
         Self {
             beat: Beat::new(),
-            suspended: AtomicBool::new(false),
+            gaps: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
             validity: ttl.saturating_sub(margin),
             losses: Notify::new(),
         }
@@ -43,16 +46,23 @@ impl LeaseClock {
         self.beat.beat();
     }
 
+    /// Somebody may have taken over meanwhile. Invalid until that was checked.
     pub(crate) fn suspend(&self) {
-        self.suspended.store(true, Ordering::SeqCst);
+        self.gaps.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(crate) fn resume(&self) {
-        self.suspended.store(false, Ordering::SeqCst);
+    /// The gaps until now: what is asked of the ledger from here on says what came of them.
+    pub(crate) fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::SeqCst)
+    }
+
+    /// The epochs were checked after so many gaps. Valid again, if there was none since.
+    pub(crate) fn resume(&self, gaps: u64) {
+        self.checked.store(gaps, Ordering::SeqCst);
     }
 
     pub(crate) fn is_valid(&self) -> bool {
-        !self.suspended.load(Ordering::SeqCst) && self.beat.age() < self.validity
+        self.checked.load(Ordering::SeqCst) == self.gaps() && self.beat.age() < self.validity
     }
 }
 
@@ -119,7 +129,11 @@ mod tests {
         assert!(owner.may_act());
         clock.suspend();
         assert!(!owner.may_act());
-        clock.resume();
+        let first = clock.gaps();
+        clock.suspend();
+        clock.resume(first);
+        assert!(!owner.may_act(), "what was asked before a gap says nothing about it");
+        clock.resume(clock.gaps());
         assert!(owner.may_act());
         owner.lose();
         assert!(!owner.may_act());

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use warren_ports::lease::{Incarnation, Leases};
 use warren_runtime::Lifecycle;
 
+/// How long the end of a worker waits for the release of its lease.
+const RELEASE: Duration = Duration::from_secs(1);
 /// How often a worker's tasks show that they get their turns.
 const PULSE: Duration = Duration::from_millis(250);
 
@@ -39,7 +41,17 @@ pub(crate) struct Renewal {
     /// Counts gaps, in which somebody may have taken over: after each, the epochs are checked before anything leaves.
     pub(crate) woken: watch::Receiver<u64>,
     /// Cancelled when nothing is owned any more, for good: the lease is released.
-    pub(crate) ended: CancellationToken,
+    ended: CancellationToken,
+    /// Cancelled when that was done, or tried.
+    released: CancellationToken,
+}
+
+impl Renewal {
+    /// Nothing is owned any more, for good: releases the lease. If the lease store does not answer, it runs out.
+    pub(crate) async fn end(&self) {
+        self.ended.cancel();
+        let _ = tokio::time::timeout(RELEASE, self.released.cancelled()).await;
+    }
 }
 
 /// What is renewed.
@@ -56,14 +68,15 @@ struct Lease {
 fn begin(lease: Lease, metrics: &WorkerMetrics, apart: &Handle, lifecycle: &Lifecycle) -> Renewal {
     let clock = Arc::new(LeaseClock::new(lease.ttl, lease.renewal));
     let (gaps, woken) = watch::channel(0_u64);
-    let (pulse, ended) = (Arc::new(Beat::new()), CancellationToken::new());
+    let (ended, released) = (CancellationToken::new(), CancellationToken::new());
+    let pulse = Arc::new(Beat::new());
     lifecycle.spawn_background("pulse", show_pulse(pulse.clone(), metrics.turn_seconds.clone()));
     let trust = Trust { clock: clock.clone(), gaps };
     let _entered = apart.enter();
     // A gap this long means that the process was paused.
     lifecycle.spawn_background("pauses", look_out(trust.clone(), lease.ttl / 3));
-    lifecycle.spawn_background("lease renewal", lease.renew(trust, pulse, ended.clone()));
-    Renewal { clock, woken, ended }
+    lifecycle.spawn_background("lease renewal", lease.renew(trust, pulse, ended.clone(), released.clone()));
+    Renewal { clock, woken, ended, released }
 }
 
 /// Among the tasks of the worker: how long one waits for its turn, and that it gets it.
@@ -106,16 +119,19 @@ async fn look_out(trust: Trust, limit: Duration) {
 }
 
 impl Lease {
-    async fn renew(self, trust: Trust, pulse: Arc<Beat>, ended: CancellationToken) {
+    async fn renew(self, trust: Trust, pulse: Arc<Beat>, ended: CancellationToken, released: CancellationToken) {
         let mut tick = tokio::time::interval(self.renewal);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut is_away, mut is_stuck) = (false, false);
+        let mut last = Instant::now();
         loop {
             tokio::select! {
                 () = ended.cancelled() => break,
                 _ = tick.tick() => {}
             }
-            let was_stuck = std::mem::replace(&mut is_stuck, pulse.age() > self.stuck);
+            // When the whole process stood still, the worker's tasks had no time to show their pulse yet.
+            let ran = std::mem::replace(&mut last, Instant::now()).elapsed() < self.stuck;
+            let was_stuck = std::mem::replace(&mut is_stuck, ran && pulse.age() > self.stuck);
             if is_stuck {
                 trust.lose();
                 if !was_stuck {
@@ -135,6 +151,7 @@ impl Lease {
         if let Err(error) = self.leases.release(&self.name, self.incarnation).await {
             tracing::debug!(%error, "the lease was not released; it runs out");
         }
+        released.cancel();
         // It counts as an essential task: it has no end of its own before the process ends.
         std::future::pending::<()>().await;
     }
@@ -231,8 +248,8 @@ mod tests {
         let before = world.renewals();
         block_until("it is renewed meanwhile", || world.renewals() > before + 20);
         assert!(world.renewal.clock.is_valid() && !world.renewal.woken.has_changed().unwrap());
-        world.renewal.ended.cancel();
-        until("it is released", || world.leases.released.load(Ordering::SeqCst) == 1).await;
+        world.renewal.end().await;
+        assert_eq!(world.leases.released.load(Ordering::SeqCst), 1);
         assert!(world.lifecycle.stop(LIMIT, std::future::pending()).await);
     }
 
@@ -245,7 +262,7 @@ mod tests {
         let last = world.renewals();
         until("it is renewed again when its tasks run", || world.renewals() > last + 1).await;
         assert!(!world.renewal.clock.is_valid(), "but may not act before that");
-        world.renewal.clock.resume();
+        world.renewal.clock.resume(world.renewal.clock.gaps());
         assert!(world.renewal.clock.is_valid());
     }
 }

@@ -38,11 +38,11 @@ struct Owned {
 pub(crate) struct Shards {
     shared: Arc<Shared>,
     renewal: Renewal,
-    /// The ledger could not say yet whether the epochs are still this worker's.
-    is_unsure: bool,
+    /// When the ledger is asked again whether the epochs are still this worker's, which it could not say.
+    check_at: Option<Instant>,
     owned: BTreeMap<Shard, Owned>,
-    /// Shards whose instances are ending.
-    leaving: BTreeSet<Shard>,
+    /// Shards whose instances are ending, and under what.
+    leaving: BTreeMap<Shard, Arc<Owner>>,
     /// One task for each set of shards that leave together.
     departures: JoinSet<Vec<(Shard, Epoch)>>,
     registry: Registry,
@@ -54,9 +54,9 @@ impl Shards {
         Self {
             shared,
             renewal,
-            is_unsure: false,
+            check_at: None,
             owned: BTreeMap::new(),
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             departures: JoinSet::new(),
             registry,
         }
@@ -78,8 +78,11 @@ impl Shards {
             tokio::select! {
                 // In this order: what was lost is dropped before anything else is done. All of it comes rarely.
                 biased;
-                Ok(()) = self.renewal.woken.changed() => self.revalidate().await,
-                () = tokio::time::sleep(CHECK_AGAIN), if self.is_unsure => self.revalidate().await,
+                Ok(()) = self.renewal.woken.changed() => {
+                    tracing::warn!("this process stood still; checking the epochs before anything is sent");
+                    self.revalidate().await;
+                }
+                () = until(self.check_at) => self.revalidate().await,
                 () = clock.loss() => self.drop_lost().await,
                 () = lifecycle.stopping(), if drained_by.is_none() => {
                     drained_by = Some(Instant::now() + DRAIN_GRACE);
@@ -108,7 +111,7 @@ impl Shards {
         self.give_up(dropped);
         let new: Vec<_> = wanted
             .iter()
-            .filter(|(shard, _)| !self.owned.contains_key(shard) && !self.leaving.contains(shard))
+            .filter(|(shard, _)| !self.owned.contains_key(shard) && !self.leaving.contains_key(shard))
             .map(|(shard, epoch)| (*shard, *epoch))
             .collect();
         if !new.is_empty() {
@@ -237,9 +240,9 @@ impl Shards {
         for (shard, _) in &shards {
             if let Some(owned) = self.owned.remove(shard) {
                 owned.listening.cancel();
+                self.leaving.insert(*shard, owned.owner.clone());
                 owners.push(owned.owner);
             }
-            self.leaving.insert(*shard);
         }
         let registry = self.registry.clone();
         self.departures.spawn(async move {
@@ -273,11 +276,15 @@ impl Shards {
 
     /// After a gap in which somebody may have taken over: nothing leaves before the ledger confirmed each epoch.
     async fn revalidate(&mut self) {
-        tracing::warn!("this process stood still; checking the epochs before anything is sent");
-        self.is_unsure = !self.find_lost().await;
-        if !self.is_unsure {
-            self.renewal.clock.resume();
+        let gaps = self.renewal.clock.gaps();
+        // What was about to end has ended with the gap: whether somebody has it already is not asked.
+        self.leaving.values().for_each(|owner| owner.lose());
+        let is_checked = self.find_lost().await;
+        if is_checked {
+            self.renewal.clock.resume(gaps);
         }
+        self.check_at = (!is_checked).then(|| Instant::now() + CHECK_AGAIN);
+        self.shared.metrics.unsure.set(i64::from(!is_checked));
         self.drop_lost().await;
     }
 
@@ -325,6 +332,14 @@ impl Shards {
         while let Some(departed) = self.departures.join_next().await {
             self.shared.ports.placement.report(Report::Released(departed.unwrap_or_default())).await;
         }
-        self.renewal.ended.cancel();
+        self.renewal.end().await;
+    }
+}
+
+/// Resolves at that time; never, if there is none.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
