@@ -8,7 +8,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use warren_domain::{Epoch, Fence, Shard};
 
 /// When this process last proved that it runs. Shared by all its shards.
@@ -17,7 +17,7 @@ pub(crate) struct LeaseClock {
     beat: Beat,
     /// The gaps in which somebody may have taken over, and how many of them the ledger's epochs were checked after: nothing
     /// outward while there is one more.
-    gaps: AtomicU64,
+    gaps: watch::Sender<u64>,
     checked: AtomicU64,
     validity: Duration,
     /// Rung when an epoch of this process was refused.
@@ -29,7 +29,7 @@ impl LeaseClock {
     pub(crate) fn new(ttl: Duration, margin: Duration) -> Self {
         Self {
             beat: Beat::new(),
-            gaps: AtomicU64::new(0),
+            gaps: watch::Sender::new(0),
             checked: AtomicU64::new(0),
             validity: ttl.saturating_sub(margin),
             losses: Notify::new(),
@@ -46,14 +46,19 @@ impl LeaseClock {
         self.beat.beat();
     }
 
-    /// Somebody may have taken over meanwhile. Invalid until that was checked.
+    /// Somebody may have taken over meanwhile, or will. Invalid until that was checked.
     pub(crate) fn suspend(&self) {
-        self.gaps.fetch_add(1, Ordering::SeqCst);
+        self.gaps.send_modify(|count| *count += 1);
+    }
+
+    /// Changes with every gap from now on: after each, the epochs are to be checked.
+    pub(crate) fn woken(&self) -> watch::Receiver<u64> {
+        self.gaps.subscribe()
     }
 
     /// The gaps until now: what is asked of the ledger from here on says what came of them.
     pub(crate) fn gaps(&self) -> u64 {
-        self.gaps.load(Ordering::SeqCst)
+        *self.gaps.borrow()
     }
 
     /// The epochs were checked after so many gaps. Valid again, if there was none since.

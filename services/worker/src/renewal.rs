@@ -38,7 +38,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lifecycle: &Lifecycle) -> Renewal {
 /// What the shards need of the renewal.
 pub(crate) struct Renewal {
     pub(crate) clock: Arc<LeaseClock>,
-    /// Counts gaps, in which somebody may have taken over: after each, the epochs are checked before anything leaves.
+    /// Changes with every gap of the clock, from its beginning on: the epochs are to be checked then.
     pub(crate) woken: watch::Receiver<u64>,
     /// Cancelled when nothing is owned any more, for good: the lease is released.
     ended: CancellationToken,
@@ -67,15 +67,14 @@ struct Lease {
 
 fn begin(lease: Lease, metrics: &WorkerMetrics, apart: &Handle, lifecycle: &Lifecycle) -> Renewal {
     let clock = Arc::new(LeaseClock::new(lease.ttl, lease.renewal));
-    let (gaps, woken) = watch::channel(0_u64);
+    let woken = clock.woken();
     let (ended, released) = (CancellationToken::new(), CancellationToken::new());
     let pulse = Arc::new(Beat::new());
     lifecycle.spawn_background("pulse", show_pulse(pulse.clone(), metrics.turn_seconds.clone()));
-    let trust = Trust { clock: clock.clone(), gaps };
     let _entered = apart.enter();
     // A gap this long means that the process was paused.
-    lifecycle.spawn_background("pauses", look_out(trust.clone(), lease.ttl / 3));
-    lifecycle.spawn_background("lease renewal", lease.renew(trust, pulse, ended.clone(), released.clone()));
+    lifecycle.spawn_background("pauses", look_out(clock.clone(), lease.ttl / 3));
+    lifecycle.spawn_background("lease renewal", lease.renew(clock.clone(), pulse, ended.clone(), released.clone()));
     Renewal { clock, woken, ended, released }
 }
 
@@ -89,37 +88,22 @@ async fn show_pulse(pulse: Arc<Beat>, turns: Histogram) {
     }
 }
 
-/// Whether this process may take itself for the owner of its shards.
-#[derive(Clone)]
-struct Trust {
-    clock: Arc<LeaseClock>,
-    gaps: watch::Sender<u64>,
-}
-
-impl Trust {
-    /// Somebody may have taken over, or will: nothing leaves before the epochs were checked.
-    fn lose(&self) {
-        self.clock.suspend();
-        self.gaps.send_modify(|count| *count += 1);
-    }
-}
-
 /// Looks for pauses of the process.
-async fn look_out(trust: Trust, limit: Duration) {
+async fn look_out(clock: Arc<LeaseClock>, limit: Duration) {
     let mut last = Instant::now();
     loop {
         if last.elapsed() > limit {
-            trust.lose();
+            clock.suspend();
         }
         // After that: it must not pass for one that runs and may act.
         last = Instant::now();
-        trust.clock.beat();
+        clock.beat();
         tokio::time::sleep(limit / 4).await;
     }
 }
 
 impl Lease {
-    async fn renew(self, trust: Trust, pulse: Arc<Beat>, ended: CancellationToken, released: CancellationToken) {
+    async fn renew(self, clock: Arc<LeaseClock>, pulse: Arc<Beat>, ended: CancellationToken, released: CancellationToken) {
         let mut tick = tokio::time::interval(self.renewal);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut is_away, mut is_stuck) = (false, false);
@@ -133,7 +117,7 @@ impl Lease {
             let ran = std::mem::replace(&mut last, Instant::now()).elapsed() < self.stuck;
             let was_stuck = std::mem::replace(&mut is_stuck, ran && pulse.age() > self.stuck);
             if is_stuck {
-                trust.lose();
+                clock.suspend();
                 if !was_stuck {
                     tracing::error!("no task of this worker gets its turn; its lease runs out, so that others take over");
                 }
