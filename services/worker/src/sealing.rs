@@ -81,12 +81,12 @@ impl DataKey {
     }
 
     /// Seals what is kept elsewhere than among the records.
-    pub(crate) fn seal_apart(&self, place: Apart, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn seal_elsewhere(&self, place: Elsewhere, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
         seal(&self.cipher, &bound(self.tenant, self.instance, place as u8, key), value)
     }
 
     /// Opens it.
-    pub(crate) fn open_apart(&self, place: Apart, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn open_elsewhere(&self, place: Elsewhere, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
         open(&self.cipher, &bound(self.tenant, self.instance, place as u8, key), sealed)
     }
 
@@ -99,7 +99,7 @@ impl DataKey {
 /// Where something sealed stands that is no record. The numbers are stored: never renumber; records have the small ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Apart {
+pub(crate) enum Elsewhere {
     /// In the row of a received file: what is needed to fetch it. Its key is the file's id.
     MediaSource = 128,
     /// In the row of an outbound message: what its file became at WhatsApp. Its key is the message's id.
@@ -160,10 +160,10 @@ mod tests {
         assert!(again.open(RecordKind::Identity, b"a", &sealed).is_err());
         assert!(master.unwrap_data_key(tenant, InstanceId::generate(), &wrapped).is_err());
 
-        let sealed = key.seal_apart(Apart::Upload, b"a", b"secret").unwrap();
-        assert_eq!(again.open_apart(Apart::Upload, b"a", &sealed).unwrap(), b"secret");
-        assert!(again.open_apart(Apart::MediaSource, b"a", &sealed).is_err());
-        assert!(again.open_apart(Apart::Upload, b"b", &sealed).is_err());
+        let sealed = key.seal_elsewhere(Elsewhere::Upload, b"a", b"secret").unwrap();
+        assert_eq!(again.open_elsewhere(Elsewhere::Upload, b"a", &sealed).unwrap(), b"secret");
+        assert!(again.open_elsewhere(Elsewhere::MediaSource, b"a", &sealed).is_err());
+        assert!(again.open_elsewhere(Elsewhere::Upload, b"b", &sealed).is_err());
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! A thread apart, for the little that must never wait behind everything else.
 
-use std::future::Future;
 use std::io;
-use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
-use tokio::task::JoinHandle;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A runtime of one thread. When thousands of tasks of a process are ready at once, one more waits for seconds until it has
 /// its turn; a thread that mostly sleeps gets its turn from the operating system within milliseconds. It is for tasks that
@@ -33,20 +31,6 @@ impl Apart {
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
-
-    /// Starts a task there.
-    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.handle.spawn(task)
-    }
-
-    /// Until the guard is dropped, what this thread spawns is started there.
-    pub fn enter(&self) -> EnterGuard<'_> {
-        self.handle.enter()
-    }
 }
 
 impl Drop for Apart {
@@ -69,13 +53,10 @@ mod tests {
     async fn runs_while_everything_else_waits() {
         let apart = Apart::start("apart").unwrap();
         let (told, heard) = mpsc::channel();
-        {
-            let _entered = apart.enter();
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                told.send(std::thread::current().name().map(str::to_owned)).unwrap();
-            });
-        }
+        apart.handle().spawn(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            told.send(std::thread::current().name().map(str::to_owned)).unwrap();
+        });
         assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap().as_deref(), Some("apart"));
     }
 
@@ -83,7 +64,7 @@ mod tests {
     async fn its_tasks_end_with_it() {
         let apart = Apart::start("apart").unwrap();
         let (held, mut gone) = tokio::sync::mpsc::channel::<()>(1);
-        let task = apart.spawn(async move {
+        let task = apart.handle().spawn(async move {
             let _held = held;
             std::future::pending::<()>().await;
         });
