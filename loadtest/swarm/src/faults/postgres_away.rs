@@ -2,8 +2,8 @@
 
 use super::nats_away::refusals;
 use super::worker_killed::victim;
-use super::{Admission, Bounds, Case, Needs, Trial};
-use anyhow::{Context, Result};
+use super::{Admission, Bounds, Case, Needs, Trial, worker_paused};
+use anyhow::Result;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use std::time::Duration;
@@ -62,15 +62,9 @@ async fn away_and_paused(trial: &mut Trial<'_>) -> Result<()> {
     let worker = victim(trial);
     trial.strike(0).await?;
     trial.cluster().servers.postgres()?.stop(Stop::Immediate).await?;
-    let name = {
-        let node = trial.cluster().workers.get(worker).context("no such worker")?;
-        node.pause()?;
-        node.name().to_owned()
-    };
-    trial.without(&name);
+    worker_paused::pause(trial, worker)?;
     sleep(STANDSTILL).await;
-    trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
-    trial.look_again();
+    worker_paused::resume(trial, worker)?;
     sleep(UNANSWERED).await;
     trial.cluster().servers.postgres()?.restart().await
 }

@@ -1,8 +1,9 @@
 //! Fault 6: a worker stops inside the transaction that its epoch fences: while its lane holds the owner rows.
 
 use super::worker_killed::kill;
+use super::worker_paused::{pause, resume};
 use super::{Admission, Bounds, Case, Needs, Trial};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use std::path::Path;
@@ -88,12 +89,7 @@ async fn paused_inside(trial: &mut Trial<'_>) -> Result<()> {
     let hit = trial.scene.instances_of(worker).await?;
     trial.may_replace(2 * hit);
     trial.strike_now(hit).await?;
-    let name = {
-        let node = trial.cluster().workers.get(worker).context("no such worker")?;
-        node.pause()?;
-        node.name().to_owned()
-    };
-    trial.without(&name);
+    pause(trial, worker)?;
     quick_again(trial).await?;
     trial.scene.others_own(worker).await?;
     let taken = super::seconds_since(trial.struck()?);
@@ -102,9 +98,7 @@ async fn paused_inside(trial: &mut Trial<'_>) -> Result<()> {
         trial.wrong(format!("the shards were taken after {taken:.2} s"));
     }
     sleep(Duration::from_secs(1)).await;
-    trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
-    trial.look_again();
-    Ok(())
+    resume(trial, worker)
 }
 
 async fn killed_inside(trial: &mut Trial<'_>) -> Result<()> {

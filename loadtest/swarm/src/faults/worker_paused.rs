@@ -35,22 +35,36 @@ async fn paused(trial: &mut Trial<'_>) -> Result<()> {
     // Its connections stay open until the next owner's logins end them, and it may kick once when it wakes.
     trial.may_replace(2 * hit);
     trial.strike(hit).await?;
-    let node = trial.scene.cluster.workers.get(worker).context("no such worker")?;
-    let (name, owned) = (node.name().to_owned(), node.metric("warren_shards_owned").await?);
-    node.pause()?;
-    trial.without(&name);
+    let node = trial.cluster().workers.get(worker).context("no such worker")?;
+    let owned = node.metric("warren_shards_owned").await?;
+    pause(trial, worker)?;
     trial.scene.others_own(worker).await?;
     trial.measure("taken_over_s", super::seconds_since(trial.struck()?));
     let longer = trial.rng.random_range(0.0..3.0);
     sleep(Duration::from_secs_f64(longer)).await;
     let woke = Instant::now();
-    trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
+    resume(trial, worker)?;
     dropped(trial, worker, owned, woke).await?;
-    trial.look_again();
     let quarantined = trial.scene.in_state("quarantined").await?;
     if quarantined > 0 {
         trial.wrong(format!("{quarantined} instances are quarantined"));
     }
+    Ok(())
+}
+
+/// Pauses a worker, which is left out of what is asked of all until it goes on.
+pub(super) fn pause(trial: &mut Trial<'_>, worker: usize) -> Result<()> {
+    let node = trial.scene.cluster.workers.get(worker).context("no such worker")?;
+    node.pause()?;
+    let name = node.name().to_owned();
+    trial.without(&name);
+    Ok(())
+}
+
+/// Lets a paused worker go on.
+pub(super) fn resume(trial: &mut Trial<'_>, worker: usize) -> Result<()> {
+    trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
+    trial.look_again();
     Ok(())
 }
 
