@@ -7,6 +7,7 @@ pub mod bus;
 pub mod lease;
 pub mod ledger;
 pub mod limiter;
+pub mod lives;
 pub mod objects;
 pub mod placement;
 
