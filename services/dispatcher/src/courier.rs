@@ -25,7 +25,7 @@ use crate::shared::{Permit, Permits, Shared};
 use circuit::Circuit;
 use figures::Figures;
 use flow::{BOUNDS, Flow};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, OptionFuture};
 use post::Ended;
 use reading::Read;
 use recording::Gathered;
@@ -168,13 +168,13 @@ impl Courier {
             tokio::select! {
                 Some(ended) = self.posts.join_next() => self.settle(ended),
                 Some(read) = self.reads.join_next() => self.take_in(read),
-                held = answered(&mut self.recording) => {
+                Some(held) = OptionFuture::from(self.recording.as_mut()) => {
                     self.recording = None;
                     if !self.recorded(held) {
                         return;
                     }
                 }
-                permit = granted(&mut self.waiting) => {
+                Some(permit) = OptionFuture::from(self.waiting.as_mut()) => {
                     self.waiting = None;
                     self.permit = permit;
                 }
@@ -248,21 +248,5 @@ impl Courier {
             self.gathered.standing.paused_until = None;
             self.flows.iter_mut().for_each(|running| running.flow.wake_all());
         }
-    }
-}
-
-/// Resolves when what is being recorded is answered; never, if nothing is.
-async fn answered(recording: &mut Option<BoxFuture<'static, bool>>) -> bool {
-    match recording {
-        Some(recording) => recording.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Resolves when a permit that is waited for is there; never, if none is.
-async fn granted(waiting: &mut Option<BoxFuture<'static, Option<Permit>>>) -> Option<Permit> {
-    match waiting {
-        Some(waiting) => waiting.await,
-        None => std::future::pending().await,
     }
 }

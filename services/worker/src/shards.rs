@@ -4,12 +4,16 @@
 //! epoch is taken once everything of its former epoch has ended, because memory belongs to one epoch.
 
 use crate::{owner::Owner, registry::Registry, renewal::Renewal, shared::Shared};
+use futures::future::OptionFuture;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use warren_domain::{Epoch, ErrorKind, Instance, InstanceId, InstanceState, Result, Shard};
 use warren_ports::{
@@ -82,7 +86,7 @@ impl Shards {
                     tracing::warn!("this process stood still; checking the epochs before anything is sent");
                     self.revalidate().await;
                 }
-                () = until(self.check_at) => self.revalidate().await,
+                Some(()) = OptionFuture::from(self.check_at.map(|at| sleep_until(at.into()))) => self.revalidate().await,
                 () = clock.loss() => self.drop_lost().await,
                 () = lifecycle.stopping(), if drained_by.is_none() => {
                     drained_by = Some(Instant::now() + DRAIN_GRACE);
@@ -333,13 +337,5 @@ impl Shards {
             self.shared.ports.placement.report(Report::Released(departed.unwrap_or_default())).await;
         }
         self.renewal.end().await;
-    }
-}
-
-/// Resolves at that time; never, if there is none.
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

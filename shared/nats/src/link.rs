@@ -1,5 +1,6 @@
 //! Whether the bus can be reached, as seen from here.
 
+use futures::future::OptionFuture;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -102,16 +103,10 @@ impl Link {
                 State::Closed => return,
                 State::Down(since) => Some((since + GRACE).max(started + GIVEN_UP)),
             };
-            let too_long = async {
-                match until {
-                    Some(until) => sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 changed = changes.changed() => if changed.is_err() { return },
-                () = too_long => return,
+                Some(()) = OptionFuture::from(until.map(sleep_until)) => return,
             }
         }
     }

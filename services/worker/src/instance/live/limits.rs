@@ -55,14 +55,6 @@ pub(super) struct Findings {
 /// An inquiry that is under way.
 pub(super) type Inquiry = Option<BoxFuture<'static, Findings>>;
 
-/// The findings; pending for ever while nothing is inquired.
-pub(super) async fn found(inquiry: &mut Inquiry) -> Findings {
-    match inquiry {
-        Some(inquiry) => inquiry.await,
-        None => std::future::pending().await,
-    }
-}
-
 impl Live<'_> {
     /// What may be begun now.
     pub(super) fn allowance(&mut self) -> Allowance {

@@ -25,7 +25,7 @@ use crate::{
 };
 use cancelling::answer_cancelled;
 use files::Preparations;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, OptionFuture};
 pub(super) use limits::Relapses;
 use sends::Fetched;
 use std::{
@@ -168,8 +168,8 @@ impl<'a> Live<'a> {
             },
             Some(()) = self.asks.next() => self.review_name(),
             Some(ended) = self.preparations.next() => self.prepared(ended),
-            rows = fetched(&mut self.fetch) => self.fetched(rows),
-            findings = limits::found(&mut self.inquiry) => self.inquired(findings),
+            Some(rows) = OptionFuture::from(self.fetch.as_mut()) => self.fetched(rows),
+            Some(findings) = OptionFuture::from(self.inquiry.as_mut()) => self.inquired(findings),
             mail = self.actor.mailbox.recv() => match mail {
                 Some(mail) => self.read(mail),
                 None => Some(LiveEnd::Stop),
@@ -317,12 +317,5 @@ async fn end_sends(sends: &mut JoinSet<Finished>, within: Duration) {
     let end = async { while sends.join_next().await.is_some() {} };
     if tokio::time::timeout(within, end).await.is_err() {
         sends.shutdown().await;
-    }
-}
-
-async fn fetched(fetch: &mut Option<BoxFuture<'static, Fetched>>) -> Fetched {
-    match fetch {
-        Some(fetch) => fetch.await,
-        None => std::future::pending().await,
     }
 }
