@@ -13,7 +13,6 @@
 //! place in the queue, and the caller's key.
 
 mod judge;
-mod pace;
 mod ticket;
 mod verdict;
 
@@ -21,8 +20,8 @@ use crate::Postgres;
 use crate::edge::EDGE_DEADLINE;
 use crate::failure::{Class, Patience, class, closed, in_doubt, unavailable};
 use crate::open::CommitObserver;
+use crate::pace::{Company, Pace};
 use judge::{Asked, Line, Undone};
-use pace::Pace;
 use sqlx::postgres::PgConnectOptions;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +38,8 @@ const QUEUE: usize = 8_192;
 const BATCH_ITEMS: usize = 256;
 /// Bytes after which a batch takes no more calls.
 const BATCH_BYTES: usize = 1 << 20;
+/// At the least of many, six calls come while one waits.
+const COMPANY: Company = Company { many: 800, enough: 6, patience: Duration::from_millis(8), worth: 4 };
 /// How much longer a caller waits for a statement that has begun.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 const COMMIT_ROUND: Duration = Duration::from_millis(250);
@@ -104,7 +105,7 @@ impl Acceptor {
         observer: Option<Arc<dyn CommitObserver>>,
     ) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(Task { jobs, line: Line::new(connect), clock, observer, pace: Pace::new(), stop: None }.run());
+        tokio::spawn(Task { jobs, line: Line::new(connect), clock, observer, pace: Pace::new(COMPANY), stop: None }.run());
         Self { queue }
     }
 
@@ -179,8 +180,8 @@ impl Task {
         self.take(first, &mut batch);
         self.take_waiting(&mut batch);
         let now = Instant::now();
-        if let Some(until) = self.pace.wait(batch.calls.len(), now).filter(|_| self.stop.is_none()) {
-            while batch.calls.len() < pace::COMPANY && self.stop.is_none() {
+        if let Some(until) = self.pace.wait(batch.calls.len(), now).filter(|_| self.takes_more(&batch)) {
+            while !self.pace.is_enough(batch.calls.len()) && self.takes_more(&batch) {
                 let Ok(Some(job)) = tokio::time::timeout_at(until.into(), self.jobs.recv()).await else { break };
                 self.take(job, &mut batch);
             }
@@ -190,8 +191,12 @@ impl Task {
         Some(batch.calls)
     }
 
+    fn takes_more(&self, batch: &Batch) -> bool {
+        batch.has_room() && self.stop.is_none()
+    }
+
     fn take_waiting(&mut self, batch: &mut Batch) {
-        while batch.has_room() && self.stop.is_none() {
+        while self.takes_more(batch) {
             let Ok(job) = self.jobs.try_recv() else { break };
             self.take(job, batch);
         }

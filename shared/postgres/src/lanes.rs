@@ -1,8 +1,9 @@
 //! The committer lanes: a few connections through which every hot write goes, in batches.
 //!
 //! A lane is a task with one connection. It takes what waits, carries it out in one transaction ([`crate::commit`]), commits,
-//! and answers all of it: one sync to disk for many writes. A shard belongs to one lane (`lane = shard mod lanes`), so its
-//! writes have one order, and its owner row has at most one share-locker a process. Nothing is kept in memory but the queues.
+//! and answers all of it: one sync to disk for many writes; while many come, a batch waits for company ([`crate::pace`]). A
+//! shard belongs to one lane (`lane = shard mod lanes`), so its writes have one order, and its owner row has at most one
+//! share-locker a process. Nothing is kept in memory but the queues.
 //!
 //! A passing condition undoes the transaction, and the same batch is run again, without limit. A data error undoes it too; then
 //! halves of the batch are committed one after the other, down to the culprit, which alone is refused.

@@ -31,6 +31,7 @@ mod migrations;
 mod numbers;
 mod open;
 mod ownership;
+mod pace;
 mod queue;
 mod records;
 mod roles;

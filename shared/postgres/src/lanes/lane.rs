@@ -6,6 +6,7 @@ use super::{Setup, Shared};
 use crate::commit::{self, Carried, Mark, Trouble};
 use crate::events;
 use crate::failure::{Class, Patience, class, is_timeout, lacks_partition};
+use crate::pace::{Company, Pace};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use warren_ports::ledger::{Outcome, Write};
 const BATCH_ITEMS: usize = 256;
 /// Bytes after which a transaction takes no more.
 const BATCH_BYTES: usize = 1 << 20;
+/// A transaction has about ten round trips, whatever its size. At the least of many, nine calls come while one waits.
+const COMPANY: Company = Company { many: 800, enough: 16, patience: Duration::from_millis(12), worth: 8 };
 /// How long one try of a batch may take. The server bounds each statement to less; this is for a server that is silent.
 const TRY: Duration = Duration::from_secs(3);
 /// How often in a row a batch is run again because others changed its rows: they are few, so more than this is a defect.
@@ -29,6 +32,7 @@ const OVERTAKEN: u32 = 50;
 pub(super) struct Lane {
     setup: Setup,
     jobs: mpsc::Receiver<Job>,
+    pace: Pace,
     shared: Arc<Shared>,
     /// Names this lane in `lane_commits`: of this process, and no other.
     id: Uuid,
@@ -41,6 +45,45 @@ pub(super) struct Lane {
     in_doubt: Option<Carried>,
     /// How often in a row others changed what a try had read.
     overtaken: u32,
+}
+
+/// What is committed together.
+#[derive(Default)]
+struct Batch {
+    waiting: Vec<Waiting>,
+    items: usize,
+    bytes: usize,
+    /// Somebody waits for the end of what is there: company is not waited for.
+    is_urgent: bool,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        self.items < BATCH_ITEMS && self.bytes < BATCH_BYTES && self.stop.is_none()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.has_room() && !self.is_urgent
+    }
+
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Hot(hot) => {
+                self.items += hot.writes.len();
+                self.bytes += hot.writes.iter().map(|write| commit::bytes(&write.op)).sum::<usize>();
+                self.waiting.push(Waiting::Hot(hot));
+            }
+            Job::Flush(done) => {
+                self.is_urgent = true;
+                self.waiting.push(Waiting::Flush(done));
+            }
+            Job::Stop(done) => {
+                self.is_urgent = true;
+                self.stop = Some(done);
+            }
+        }
+    }
 }
 
 /// A job that is answered when the batch is committed.
@@ -60,14 +103,14 @@ enum Failed {
 impl Lane {
     pub(super) fn new(setup: Setup, jobs: mpsc::Receiver<Job>, shared: Arc<Shared>) -> Self {
         let id = Uuid::new_v4();
-        Self { setup, jobs, shared, id, batch: 0, link: None, former: None, in_doubt: None, overtaken: 0 }
+        let pace = Pace::new(COMPANY);
+        Self { setup, jobs, pace, shared, id, batch: 0, link: None, former: None, in_doubt: None, overtaken: 0 }
     }
 
     pub(super) async fn run(mut self) {
-        while let Some(first) = self.jobs.recv().await {
-            let mut stop = None;
-            let waiting = self.gather(first, &mut stop);
-            self.settle(waiting).await;
+        while let Some(batch) = self.gather().await {
+            let stop = batch.stop;
+            self.settle(batch.waiting).await;
             if let Some(done) = stop {
                 self.jobs.close();
                 while let Ok(job) = self.jobs.try_recv() {
@@ -82,28 +125,37 @@ impl Lane {
         self.leave().await;
     }
 
-    /// Takes what waits, up to a batch, and up to a stop.
-    fn gather(&mut self, first: Job, stop: &mut Option<oneshot::Sender<()>>) -> Vec<Waiting> {
+    /// Waits for a job, then takes what else waits.
+    async fn gather(&mut self) -> Option<Batch> {
+        let mut batch = Batch::default();
+        let first = self.jobs.recv().await?;
         let queued = if let Job::Hot(hot) = &first { hot.queued } else { Instant::now() };
         self.shared.oldest.store(self.shared.since_birth(queued) + 1, Ordering::Relaxed);
-        let (mut waiting, mut items, mut bytes) = (Vec::new(), 0, 0);
-        let mut next = Some(first);
-        while let Some(job) = next {
-            match job {
-                Job::Hot(hot) => {
-                    items += hot.writes.len();
-                    bytes += hot.writes.iter().map(|write| commit::bytes(&write.op)).sum::<usize>();
-                    waiting.push(Waiting::Hot(hot));
-                }
-                Job::Flush(done) => waiting.push(Waiting::Flush(done)),
-                Job::Stop(done) => {
-                    *stop = Some(done);
-                    break;
-                }
+        self.take(first, &mut batch);
+        self.take_waiting(&mut batch);
+        if let Some(until) = self.pace.wait(batch.waiting.len(), Instant::now()).filter(|_| batch.may_wait()) {
+            while !self.pace.is_enough(batch.waiting.len()) && batch.may_wait() {
+                let Ok(Some(job)) = tokio::time::timeout_at(until.into(), self.jobs.recv()).await else { break };
+                self.take(job, &mut batch);
             }
-            next = if items < BATCH_ITEMS && bytes < BATCH_BYTES { self.jobs.try_recv().ok() } else { None };
+            self.pace.waited(batch.waiting.len(), Instant::now());
+            self.take_waiting(&mut batch);
         }
-        waiting
+        Some(batch)
+    }
+
+    fn take_waiting(&mut self, batch: &mut Batch) {
+        while batch.has_room() {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            self.take(job, batch);
+        }
+    }
+
+    fn take(&mut self, job: Job, batch: &mut Batch) {
+        if let Job::Hot(hot) = &job {
+            self.pace.came(hot.queued);
+        }
+        batch.add(job);
     }
 
     /// Commits what was gathered however long it takes, and answers it.

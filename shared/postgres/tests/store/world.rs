@@ -20,9 +20,9 @@ use warren_testkit::services::{Database, Postgres as Server};
 /// How long a condition is waited for.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Options for a database that is made if it is empty.
+/// Options for a database that is made if it is empty; with several lanes, so that a call through more than one is tested too.
 pub(crate) fn options(url: &str) -> Options {
-    Options { migrate: true, ..Options::new(url, Network::Whatsapp) }
+    Options { migrate: true, lanes: 4, ..Options::new(url, Network::Whatsapp) }
 }
 
 /// A handle of the store at a URL: what one process has.

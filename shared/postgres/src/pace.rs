@@ -1,5 +1,5 @@
-//! When a batch waits for company: a commit costs the same for one call as for six, and under many calls that cost is what
-//! makes everybody wait.
+//! When a batch waits for company: a transaction costs about the same for one call as for six, and under many calls that cost
+//! is what makes everybody wait.
 //!
 //! While few calls come, none is held up: a batch begins with whatever is there. Company is waited for only while so many come
 //! that it is sure to come soon, and while it did: callers that each wait for their answer before they ask again do not come
@@ -8,22 +8,28 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// So many calls within a second are many.
-const MANY: usize = 430;
 const SECOND: Duration = Duration::from_secs(1);
-/// Calls with which a batch begins at once.
-pub(super) const COMPANY: usize = 6;
-/// How long company is waited for: at the least of many, five calls come in this time.
-const PATIENCE: Duration = Duration::from_millis(12);
-/// Calls that were worth the wait.
-const WORTH: usize = 4;
 /// How long nobody is waited for after a wait in vain: after one, and after many in a row.
 const REST: Duration = Duration::from_millis(2);
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
+/// What company is worth to a batch of some kind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Company {
+    /// So many calls within a second are many.
+    pub(crate) many: usize,
+    /// Calls with which a batch begins at once.
+    pub(crate) enough: usize,
+    /// How long company is waited for.
+    pub(crate) patience: Duration,
+    /// Calls that were worth the wait.
+    pub(crate) worth: usize,
+}
+
 /// What is remembered of calls and waits.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
+    company: Company,
     /// When the last calls came, as many as are many.
     came: VecDeque<Instant>,
     rests_until: Option<Instant>,
@@ -31,29 +37,34 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
-        Self { came: VecDeque::with_capacity(MANY), rests_until: None, rest: REST }
+    pub(crate) fn new(company: Company) -> Self {
+        Self { company, came: VecDeque::with_capacity(company.many), rests_until: None, rest: REST }
+    }
+
+    /// Whether a batch of so many calls waits for no more.
+    pub(crate) const fn is_enough(&self, calls: usize) -> bool {
+        calls >= self.company.enough
     }
 
     /// A call came.
-    pub(super) fn came(&mut self, at: Instant) {
-        if self.came.len() == MANY {
+    pub(crate) fn came(&mut self, at: Instant) {
+        if self.came.len() == self.company.many {
             self.came.pop_front();
         }
         self.came.push_back(at);
     }
 
     /// Until when a batch of so many calls waits for more, if it waits.
-    pub(super) fn wait(&self, calls: usize, now: Instant) -> Option<Instant> {
-        let first = self.came.front().filter(|_| self.came.len() == MANY);
+    pub(crate) fn wait(&self, calls: usize, now: Instant) -> Option<Instant> {
+        let first = self.came.front().filter(|_| self.came.len() == self.company.many);
         let are_many = first.is_some_and(|first| now.saturating_duration_since(*first) <= SECOND);
         let rests = self.rests_until.is_some_and(|until| now < until);
-        (calls < COMPANY && are_many && !rests).then(|| now + PATIENCE)
+        (!self.is_enough(calls) && are_many && !rests).then(|| now + self.company.patience)
     }
 
     /// A wait ended with so many calls.
-    pub(super) fn waited(&mut self, calls: usize, now: Instant) {
-        if calls >= WORTH {
+    pub(crate) fn waited(&mut self, calls: usize, now: Instant) {
+        if calls >= self.company.worth {
             (self.rest, self.rests_until) = (REST, None);
         } else {
             self.rests_until = Some(now + self.rest);
@@ -65,6 +76,8 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const COMPANY: Company = Company { many: 430, enough: 6, patience: Duration::from_millis(12), worth: 4 };
 
     /// Calls that come at a rate for two seconds; when the last one came.
     fn at_a_rate(pace: &mut Pace, began: Instant, each: Duration) -> Instant {
@@ -78,25 +91,25 @@ mod tests {
 
     #[test]
     fn few_calls_are_not_held_up() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(COMPANY);
         let now = at_a_rate(&mut pace, Instant::now(), Duration::from_micros(2_600));
         assert_eq!(pace.wait(1, now), None);
     }
 
     #[test]
     fn company_is_waited_for_while_many_come() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(COMPANY);
         let now = at_a_rate(&mut pace, Instant::now(), Duration::from_millis(2));
-        assert_eq!(pace.wait(1, now), Some(now + PATIENCE));
-        assert_eq!(pace.wait(COMPANY, now), None);
-        pace.waited(WORTH, now);
-        assert_eq!(pace.wait(1, now), Some(now + PATIENCE));
+        assert_eq!(pace.wait(1, now), Some(now + COMPANY.patience));
+        assert_eq!(pace.wait(COMPANY.enough, now), None);
+        pace.waited(COMPANY.worth, now);
+        assert_eq!(pace.wait(1, now), Some(now + COMPANY.patience));
         assert_eq!(pace.wait(1, now + SECOND), None);
     }
 
     #[test]
     fn waits_in_vain_become_rare() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(COMPANY);
         let mut now = Instant::now();
         let (mut waits, began) = (0, now);
         // One caller who waits for his answer before he asks again.
@@ -110,7 +123,7 @@ mod tests {
             now += Duration::from_millis(1);
         }
         assert!((5..30).contains(&waits), "{waits}");
-        pace.waited(WORTH, now);
+        pace.waited(COMPANY.worth, now);
         assert_eq!(pace.rest, REST);
     }
 }
