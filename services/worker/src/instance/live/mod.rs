@@ -46,10 +46,12 @@ use warren_ports::{
 use watch::Alarm;
 use whatsapp_rust::NodeFilter;
 
+/// An end that takes longer is told of: whoever is to own the instance next waits for it.
+const SLOW_END: Duration = Duration::from_secs(1);
 /// How long a clean stop waits for the answers to messages and asks in flight.
 const FINISH: Duration = Duration::from_secs(3);
-/// How long the sends of a dead connection may take to notice.
-const SEND_END: Duration = Duration::from_secs(5);
+/// How long WhatsApp may take to unlink a device.
+const LOGOUT: Duration = Duration::from_secs(5);
 /// A message that the library cannot write to its recipient fails after so many attempts.
 const ATTEMPTS: u32 = 3;
 /// How long the chat of a message waits after an attempt that did not leave.
@@ -274,19 +276,19 @@ impl<'a> Live<'a> {
     /// Ends the client, then keeps what it had been told: an ack that was seen is never lost to a reconnect.
     async fn close(mut self, end: LiveEnd) -> LiveEnd {
         let logout = matches!(&end, LiveEnd::Command(Action::Logout | Action::Deleted, _));
-        // The next owner may be this worker, under another epoch: it waits for the end of this one.
-        let lost = self.actor.owner.is_lost();
-        // Who was replaced has no connection on which the client could say its last words.
-        let dead = lost
+        // Who was replaced, or owns it no more, has no connection on which the client could say its last words; and the next owner
+        // may be this worker, under another epoch: it waits for the end of this one.
+        let dead = self.actor.owner.is_lost()
             || matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_) | Ending::Replaced))
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
+        let began = Instant::now();
         self.keep_last_words();
         self.asks.end().await;
         self.preparations.end();
         let (client, run_ended) = (self.link.client.clone(), self.link.run.is_finished());
         if logout && !run_ended {
             // Unlinks the device at WhatsApp; bounded, because a dead connection must not hold the command.
-            let _ = tokio::time::timeout(SEND_END, client.logout()).await;
+            let _ = tokio::time::timeout(LOGOUT, client.logout()).await;
         }
         drop(client);
         self.permit = None;
@@ -295,7 +297,11 @@ impl<'a> Live<'a> {
         } else {
             self.link.finish().await;
         }
-        end_sends(&mut self.sends, if lost { Duration::ZERO } else { SEND_END }).await;
+        let client_ended = began.elapsed();
+        // Nothing of them can leave any more, and a send that waits for an answer of that client would wait for long. What it
+        // had claimed is in the ledger: in doubt, as after a crash.
+        self.sends.shutdown().await;
+        let sends_ended = began.elapsed();
         while !self.settler.is_idle() && !self.actor.owner.is_lost() {
             for (item, outcome) in self.settler.next().await {
                 if matches!(outcome, Outcome::OwnershipLost | Outcome::LedgerBehind) {
@@ -308,14 +314,16 @@ impl<'a> Live<'a> {
             }
             self.actor.ring_log();
         }
+        if began.elapsed() > SLOW_END {
+            tracing::warn!(
+                instance = %self.actor.instance.id,
+                client_ms = client_ended.as_millis(),
+                sends_ms = sends_ended.as_millis(),
+                writes_ms = began.elapsed().as_millis(),
+                online = self.online,
+                "a connection took long to end"
+            );
+        }
         end
-    }
-}
-
-/// Waits so long for sends to end, then ends them.
-async fn end_sends(sends: &mut JoinSet<Finished>, within: Duration) {
-    let end = async { while sends.join_next().await.is_some() {} };
-    if tokio::time::timeout(within, end).await.is_err() {
-        sends.shutdown().await;
     }
 }
