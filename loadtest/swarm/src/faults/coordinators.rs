@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use warren_testkit::eventually;
 
-const BOUNDS: Bounds =
-    Bounds { no_failed_calls: true, no_disconnects: true, last_connected_s: None, detected_s: None, gap_p99_ms: None };
+const BOUNDS: Bounds = Bounds { no_failed_calls: true, no_disconnects: true, ..Bounds::NONE };
 
 const fn case(
     name: &'static str,

@@ -14,13 +14,7 @@ const fn point(name: &'static str) -> Case {
         name,
         repetitions: 1,
         needs: Needs { fault_points: true, ..Needs::USUAL },
-        bounds: Bounds {
-            no_failed_calls: true,
-            no_disconnects: false,
-            last_connected_s: None,
-            detected_s: None,
-            gap_p99_ms: None,
-        },
+        bounds: Bounds { no_failed_calls: true, ..Bounds::NONE },
         admission: Admission::Benchmark,
         inject: |trial| dies(trial).boxed_local(),
     }

@@ -12,13 +12,7 @@ pub(super) const CASES: &[Case] = &[Case {
     name: "killed",
     repetitions: 5,
     needs: Needs::USUAL,
-    bounds: Bounds {
-        no_failed_calls: true,
-        no_disconnects: true,
-        last_connected_s: None,
-        detected_s: None,
-        gap_p99_ms: None,
-    },
+    bounds: Bounds { no_failed_calls: true, no_disconnects: true, ..Bounds::NONE },
     admission: Admission::Benchmark,
     inject: |trial| killed(trial).boxed_local(),
 }];

@@ -12,8 +12,7 @@ use warren_testkit::{Chaos, Direction};
 type Inject = for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>;
 
 const fn case(name: &'static str, inject: Inject) -> Case {
-    let bounds =
-        Bounds { no_failed_calls: false, no_disconnects: false, last_connected_s: None, detected_s: None, gap_p99_ms: None };
+    let bounds = Bounds::NONE;
     let needs = Needs::OWN_POSTGRES;
     Case { fault: 10, name, repetitions: 2, needs, bounds, admission: Admission::Benchmark, inject }
 }

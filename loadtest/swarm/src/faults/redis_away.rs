@@ -9,8 +9,7 @@ use tokio::time::sleep;
 const fn case(name: &'static str, inject: for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>) -> Case {
     // So that rates are asked for at all.
     let needs = Needs { environment: &[("WARREN_GATEWAY__REQUESTS_PER_SECOND", "100000")], ..Needs::USUAL };
-    let bounds =
-        Bounds { no_failed_calls: true, no_disconnects: true, last_connected_s: None, detected_s: None, gap_p99_ms: None };
+    let bounds = Bounds { no_failed_calls: true, no_disconnects: true, ..Bounds::NONE };
     Case { fault: 8, name, repetitions: 5, needs, bounds, admission: Admission::Benchmark, inject }
 }
 

@@ -13,13 +13,7 @@ pub(super) const CASES: &[Case] = &[Case {
     name: "every kind at once",
     repetitions: 5,
     needs: Needs::USUAL,
-    bounds: Bounds {
-        no_failed_calls: true,
-        no_disconnects: false,
-        last_connected_s: None,
-        detected_s: None,
-        gap_p99_ms: None,
-    },
+    bounds: Bounds { no_failed_calls: true, ..Bounds::NONE },
     admission: Admission::Benchmark,
     inject: |trial| every_kind(trial).boxed_local(),
 }];

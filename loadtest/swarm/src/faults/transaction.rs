@@ -23,8 +23,7 @@ const fn case(name: &'static str, inject: for<'t, 's> fn(&'t mut Trial<'s>) -> L
         ],
         ..Needs::USUAL
     };
-    let bounds =
-        Bounds { no_failed_calls: true, no_disconnects: false, last_connected_s: None, detected_s: None, gap_p99_ms: None };
+    let bounds = Bounds { no_failed_calls: true, ..Bounds::NONE };
     Case { fault: 6, name, repetitions: 5, needs, bounds, admission: Admission::Benchmark, inject }
 }
 

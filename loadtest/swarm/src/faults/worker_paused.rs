@@ -13,19 +13,15 @@ pub(super) const CASES: &[Case] = &[Case {
     name: "paused",
     repetitions: 20,
     needs: Needs::USUAL,
-    bounds: Bounds {
-        no_failed_calls: true,
-        no_disconnects: false,
-        last_connected_s: None,
-        detected_s: None,
-        gap_p99_ms: None,
-    },
+    bounds: Bounds { no_failed_calls: true, gap_worst_ms: Some(AWAY), ..Bounds::NONE },
     admission: Admission::Benchmark,
     inject: |trial| paused(trial).boxed_local(),
 }];
 
 /// How long it may own its shards after it woke, of full runs.
 const DROPPED: f64 = 0.1;
+/// How long an instance may be away, milliseconds: for a storm of logins, and not for a connection that does not end.
+const AWAY: u64 = 4_000;
 /// Looks whether it does, that often: what is measured is not much longer.
 const LOOK: Duration = Duration::from_millis(5);
 
