@@ -1,9 +1,10 @@
 //! Accepting outbound messages: calls that come together share one statement, which is one transaction.
 //!
-//! A task takes what waits (bounded by [`BATCH_ITEMS`] and [`BATCH_BYTES`]), has all of it judged and stored by the database in
-//! one statement (`judge`), and answers after the commit. One batch is under way at a time, on a connection of its own: of two
-//! calls, the one that returned before the other was made is before it in every queue. Between processes the counter rows of
-//! the instances give the order, because the database holds them while it judges.
+//! A task takes what waits (bounded by [`BATCH_ITEMS`] and [`BATCH_BYTES`]); while many calls come, it waits some milliseconds
+//! for company first ([`crate::pace`]). It has all of that judged and stored by the database in one statement (`judge`), and
+//! answers after the commit. One batch is under way at a time, on a connection of its own: of two calls, the one that returned
+//! before the other was made is before it in every queue. Between processes the counter rows of the instances give the order,
+//! because the database holds them while it judges.
 //!
 //! A call is never guessed at. What was undone is tried again until its caller gives up, and is `Unavailable` then. What is in
 //! doubt, because the connection broke under it, is tried again too: messages have ids, and a message that turns out to be there
@@ -185,7 +186,10 @@ impl Task {
                 let Ok(Some(job)) = tokio::time::timeout_at(until.into(), self.jobs.recv()).await else { break };
                 self.take(job, &mut batch);
             }
-            self.pace.waited(batch.calls.len(), Instant::now());
+            // A wait that was cut short says nothing about company.
+            if self.takes_more(&batch) {
+                self.pace.waited(batch.calls.len(), Instant::now());
+            }
             self.take_waiting(&mut batch);
         }
         Some(batch.calls)

@@ -1,4 +1,4 @@
-//! The committer lanes: a few connections through which every hot write goes, in batches.
+//! The committer lanes: one connection, or a few, through which every hot write goes, in batches.
 //!
 //! A lane is a task with one connection. It takes what waits, carries it out in one transaction ([`crate::commit`]), commits,
 //! and answers all of it: one sync to disk for many writes; while many come, a batch waits for company ([`crate::pace`]). A

@@ -1,6 +1,6 @@
 //! The ledger in Postgres, for a cluster.
 //!
-//! - Owners write through a few committer lanes, a connection and a transaction at a time each, in batches. See `lanes`.
+//! - Owners write through committer lanes, a connection and a transaction at a time each, in batches. See `lanes`.
 //! - Messages are accepted on a connection of its own, those that come together in one statement. See `accept`.
 //! - The edge, and every read, has a bounded pool of connections. See `edge`.
 //! - Takeovers have connections of their own: they wait for nobody but the lanes that they shut out. See `ownership`.

@@ -161,7 +161,7 @@ async fn old_keys(pool: &PgPool, before: Timestamp, limit: u32) -> sqlx::Result<
     Ok(done.rows_affected())
 }
 
-/// Removes the marks of lanes whose processes did not come to do it; there are a few a process that was killed.
+/// Removes the marks of lanes whose processes did not come to do it; a process that was killed leaves one a lane.
 async fn old_lanes(pool: &PgPool, before: Timestamp) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM lane_commits WHERE stored_at < $1").bind(before.as_millis()).execute(pool).await?;
     Ok(())

@@ -49,7 +49,8 @@ pub struct Options {
     /// Connections of the edge and of all reads; 16 by default, at least 1.
     pub pool: u32,
     /// Committer lanes, each with a connection that is made when the first write comes; at least 1, which is the default. Two
-    /// lanes commit the same writes in more transactions, which cost Postgres more than they bring while one keeps up.
+    /// lanes commit the same writes in more transactions, which cost Postgres more than they bring while one keeps up; but while
+    /// one waits for a locked row, the other goes on.
     pub lanes: u16,
     /// Where the store's own times come from.
     pub clock: Arc<dyn Clock>,

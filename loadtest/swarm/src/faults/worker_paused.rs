@@ -39,8 +39,10 @@ async fn paused(trial: &mut Trial<'_>) -> Result<()> {
     let longer = trial.rng.random_range(0.0..3.0);
     sleep(Duration::from_secs_f64(longer)).await;
     let woke = Instant::now();
-    resume(trial, worker)?;
+    // Not looked at before it is known how long it keeps them: each look is work for it.
+    trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
     dropped(trial, worker, owned, woke).await?;
+    trial.look_again();
     let quarantined = trial.scene.in_state("quarantined").await?;
     if quarantined > 0 {
         trial.wrong(format!("{quarantined} instances are quarantined"));

@@ -40,7 +40,8 @@ pub(crate) enum NotSent {
     Unsupported,
 }
 
-/// What a send needs of its connection. Owned, because a send must not be cancelled half-way: it runs as a task.
+/// What a send needs of its connection. Owned, because a send runs as a task: it is cut short only when its gate is shut and
+/// nothing of it can leave any more.
 #[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) client: Arc<Client>,

@@ -138,7 +138,10 @@ impl Lane {
                 let Ok(Some(job)) = tokio::time::timeout_at(until.into(), self.jobs.recv()).await else { break };
                 self.take(job, &mut batch);
             }
-            self.pace.waited(batch.waiting.len(), Instant::now());
+            // A wait that somebody cut short says nothing about company.
+            if batch.may_wait() {
+                self.pace.waited(batch.waiting.len(), Instant::now());
+            }
             self.take_waiting(&mut batch);
         }
         Some(batch)

@@ -56,7 +56,7 @@ pub struct Database {
     pub url: Option<Secret>,
     /// Connections of one process, besides the lanes of a worker.
     pub connections: u32,
-    /// Committer lanes of a worker, a connection each; one keeps up with some thousand texts a second.
+    /// Committer lanes of a worker, a connection each.
     pub lanes: u16,
 }
 

@@ -281,7 +281,6 @@ impl<'a> Live<'a> {
         let dead = self.actor.owner.is_lost()
             || matches!(&end, LiveEnd::Ended(Ending::LoggedOut(_) | Ending::Poisoned(_) | Ending::Replaced))
             || matches!(&end, LiveEnd::Command(Action::CancelPairing, _));
-        let began = Instant::now();
         self.keep_last_words();
         self.asks.end().await;
         self.preparations.end();
@@ -292,6 +291,7 @@ impl<'a> Live<'a> {
         }
         drop(client);
         self.permit = None;
+        let began = Instant::now();
         if dead || logout {
             self.link.abort().await;
         } else {
@@ -299,7 +299,7 @@ impl<'a> Live<'a> {
         }
         let client_ended = began.elapsed();
         // Nothing of them can leave any more, and a send that waits for an answer of that client would wait for long. What it
-        // had claimed is in the ledger: in doubt, as after a crash.
+        // had claimed is in doubt, as after a crash: it is in the ledger before anything of the next client is.
         self.sends.shutdown().await;
         let sends_ended = began.elapsed();
         while !self.settler.is_idle() && !self.actor.owner.is_lost() {
@@ -318,8 +318,8 @@ impl<'a> Live<'a> {
             tracing::warn!(
                 instance = %self.actor.instance.id,
                 client_ms = client_ended.as_millis(),
-                sends_ms = sends_ended.as_millis(),
-                writes_ms = began.elapsed().as_millis(),
+                sends_ms = (sends_ended - client_ended).as_millis(),
+                writes_ms = (began.elapsed() - sends_ended).as_millis(),
                 online = self.online,
                 "a connection took long to end"
             );
