@@ -222,7 +222,14 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
 
     /// A message that came in, with its event.
     pub(crate) fn incoming(&self, whatsapp_id: &str) -> Inbound {
-        let message = Message {
+        let message = self.came_in(whatsapp_id);
+        let event = NewEvent::message_received(&message, at(60));
+        Inbound { message, event, media: None }
+    }
+
+    /// The message alone.
+    pub(crate) fn came_in(&self, whatsapp_id: &str) -> Message {
+        Message {
             id: MessageId::generate(),
             tenant: self.tenant,
             instance: self.instance,
@@ -245,9 +252,7 @@ impl<'a, L: EdgeLedger + OwnerLedger> World<'a, L> {
             metadata: Map::new(),
             backfilled: false,
             times: Times { created: at(50), ..Times::default() },
-        };
-        let event = NewEvent::message_received(&message, at(60));
-        Inbound { message, event, media: None }
+        }
     }
 }
 

@@ -5,16 +5,12 @@
 
 use super::ledger::{EPOCH, World, at, claim, fence, instance, record, tenant, text};
 use crate::ledger::{Accepted, EdgeLedger, Inbound, NewMessage, Op, OwnerLedger, ReceiptTarget, Record, RecordKind};
-use serde_json::Map;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use warren_domain::event::NewEvent;
-use warren_domain::message::Times;
-use warren_domain::{
-    Delivery, Direction, InstanceId, Message, MessageId, MessageStatus, Person, Shard, ShardCount, TenantId,
-};
+use warren_domain::{Direction, InstanceId, Message, MessageStatus, Person, Shard, ShardCount, TenantId};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -192,29 +188,15 @@ async fn done<L: EdgeLedger + OwnerLedger>(world: &World<'_, L>, op: Op) {
     assert_eq!(world.commit(op).await, "done");
 }
 
-/// Written out: with [`World::incoming`] the event would be made twice, within what is measured.
-fn incoming<L>(world: &World<'_, L>, number: usize) -> Inbound {
+fn incoming<L: EdgeLedger + OwnerLedger>(world: &World<'_, L>, number: usize) -> Inbound {
     let jid = address(number);
     let message = Message {
-        id: MessageId::generate(),
-        tenant: world.tenant,
-        instance: world.instance,
-        direction: Direction::Inbound,
-        whatsapp_id: format!("IN{number:020X}"),
         chat: jid.clone(),
         author: Some(Person { jid, ..Person::default() }),
         content: text("Thank you, I am at home from eight."),
-        quoted: None,
-        status: MessageStatus::Delivered,
-        reason: None,
-        delivery: Delivery::AtLeastOnce,
-        expires_at: None,
-        send_at: None,
-        metadata: Map::new(),
-        backfilled: false,
-        times: Times { created: at(0), ..Times::default() },
+        ..world.came_in(&format!("IN{number:020X}"))
     };
-    let event = NewEvent::message_received(&message, at(0));
+    let event = NewEvent::message_received(&message, at(60));
     Inbound { message, event, media: None }
 }
 
