@@ -21,7 +21,7 @@ use crate::Postgres;
 use crate::edge::EDGE_DEADLINE;
 use crate::failure::{Class, Patience, class, closed, in_doubt, unavailable};
 use crate::open::CommitObserver;
-use crate::pace::{Company, Pace};
+use crate::pace::{Company, Gathered, Pace};
 use judge::{Asked, Line, Undone};
 use sqlx::postgres::PgConnectOptions;
 use std::collections::VecDeque;
@@ -106,7 +106,7 @@ impl Acceptor {
         observer: Option<Arc<dyn CommitObserver>>,
     ) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(Task { jobs, line: Line::new(connect), clock, observer, pace: Pace::new(COMPANY), stop: None }.run());
+        tokio::spawn(Task { jobs, line: Line::new(connect), clock, observer, pace: Pace::new(COMPANY) }.run());
         Self { queue }
     }
 
@@ -147,15 +147,16 @@ struct Task {
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn CommitObserver>>,
     pace: Pace,
-    /// Who waits for the end, once it is to come.
-    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Task {
     async fn run(mut self) {
-        while let Some(batch) = self.gather().await {
-            self.settle(batch).await;
-            if self.stop.is_some() {
+        let mut stopped = None;
+        while let Some(first) = self.jobs.recv().await {
+            let Batch { calls, stop, .. } = self.pace.gather(first, &mut self.jobs).await;
+            self.settle(calls).await;
+            if stop.is_some() {
+                stopped = stop;
                 break;
             }
         }
@@ -168,51 +169,9 @@ impl Task {
             }
         }
         self.line.close().await;
-        if let Some(done) = self.stop.take() {
+        if let Some(done) = stopped {
             // Whoever closed the store may have given up waiting.
             let _ = done.send(());
-        }
-    }
-
-    /// Waits for a call, then takes what else waits.
-    async fn gather(&mut self) -> Option<Vec<Call>> {
-        let mut batch = Batch::default();
-        let first = self.jobs.recv().await?;
-        self.take(first, &mut batch);
-        self.take_waiting(&mut batch);
-        let now = Instant::now();
-        if let Some(until) = self.pace.wait(batch.calls.len(), now).filter(|_| self.takes_more(&batch)) {
-            while !self.pace.is_enough(batch.calls.len()) && self.takes_more(&batch) {
-                let Ok(Some(job)) = tokio::time::timeout_at(until.into(), self.jobs.recv()).await else { break };
-                self.take(job, &mut batch);
-            }
-            // A wait that was cut short says nothing about company.
-            if self.takes_more(&batch) {
-                self.pace.waited(batch.calls.len(), Instant::now());
-            }
-            self.take_waiting(&mut batch);
-        }
-        Some(batch.calls)
-    }
-
-    fn takes_more(&self, batch: &Batch) -> bool {
-        batch.has_room() && self.stop.is_none()
-    }
-
-    fn take_waiting(&mut self, batch: &mut Batch) {
-        while self.takes_more(batch) {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            self.take(job, batch);
-        }
-    }
-
-    fn take(&mut self, job: Job, batch: &mut Batch) {
-        match job {
-            Job::Call(call) => {
-                self.pace.came(call.came);
-                batch.add(call);
-            }
-            Job::Stop(done) => self.stop = Some(done),
         }
     }
 
@@ -273,16 +232,34 @@ struct Batch {
     calls: Vec<Call>,
     items: usize,
     bytes: usize,
+    /// Who waits for the end, once it is to come.
+    stop: Option<oneshot::Sender<()>>,
 }
 
-impl Batch {
-    fn has_room(&self) -> bool {
-        self.items < BATCH_ITEMS && self.bytes < BATCH_BYTES
+impl Gathered for Batch {
+    type Job = Job;
+
+    fn add(&mut self, job: Job) -> Option<Instant> {
+        match job {
+            Job::Call(call) => {
+                let came = call.came;
+                self.items += call.asked.len();
+                self.bytes += call.bytes();
+                self.calls.push(call);
+                Some(came)
+            }
+            Job::Stop(done) => {
+                self.stop = Some(done);
+                None
+            }
+        }
     }
 
-    fn add(&mut self, call: Call) {
-        self.items += call.asked.len();
-        self.bytes += call.bytes();
-        self.calls.push(call);
+    fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.items < BATCH_ITEMS && self.bytes < BATCH_BYTES && self.stop.is_none()
     }
 }

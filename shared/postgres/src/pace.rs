@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::timeout_at;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long nobody is waited for after a wait in vain: after one, and after many in a row.
@@ -26,6 +28,26 @@ pub(crate) struct Company {
     pub(crate) worth: usize,
 }
 
+/// What is committed together, while it grows.
+pub(crate) trait Gathered: Default {
+    /// What it is made of.
+    type Job;
+
+    /// Takes a job in; when it came, if it is a call.
+    fn add(&mut self, job: Self::Job) -> Option<Instant>;
+
+    /// How many are answered with it.
+    fn calls(&self) -> usize;
+
+    /// Whether it takes more of what waits.
+    fn has_room(&self) -> bool;
+
+    /// Whether it may be held up until more comes.
+    fn may_wait(&self) -> bool {
+        self.has_room()
+    }
+}
+
 /// What is remembered of calls and waits.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -41,13 +63,45 @@ impl Pace {
         Self { company, came: VecDeque::with_capacity(company.many), rests_until: None, rest: REST }
     }
 
+    /// Makes a batch of a job and of what waits behind it; while many calls come, after a wait for company.
+    pub(crate) async fn gather<B: Gathered>(&mut self, first: B::Job, jobs: &mut mpsc::Receiver<B::Job>) -> B {
+        let mut batch = B::default();
+        self.take(first, &mut batch);
+        self.take_waiting(jobs, &mut batch);
+        if let Some(until) = self.wait(batch.calls(), Instant::now()).filter(|_| batch.may_wait()) {
+            while !self.is_enough(batch.calls()) && batch.may_wait() {
+                let Ok(Some(job)) = timeout_at(until.into(), jobs.recv()).await else { break };
+                self.take(job, &mut batch);
+            }
+            // A wait that was cut short says nothing about company.
+            if batch.may_wait() {
+                self.waited(batch.calls(), Instant::now());
+            }
+            self.take_waiting(jobs, &mut batch);
+        }
+        batch
+    }
+
+    fn take_waiting<B: Gathered>(&mut self, jobs: &mut mpsc::Receiver<B::Job>, batch: &mut B) {
+        while batch.has_room() {
+            let Ok(job) = jobs.try_recv() else { break };
+            self.take(job, batch);
+        }
+    }
+
+    fn take<B: Gathered>(&mut self, job: B::Job, batch: &mut B) {
+        if let Some(came) = batch.add(job) {
+            self.came(came);
+        }
+    }
+
     /// Whether a batch of so many calls waits for no more.
-    pub(crate) const fn is_enough(&self, calls: usize) -> bool {
+    const fn is_enough(&self, calls: usize) -> bool {
         calls >= self.company.enough
     }
 
     /// A call came.
-    pub(crate) fn came(&mut self, at: Instant) {
+    fn came(&mut self, at: Instant) {
         if self.came.len() == self.company.many {
             self.came.pop_front();
         }
@@ -55,7 +109,7 @@ impl Pace {
     }
 
     /// Until when a batch of so many calls waits for more, if it waits.
-    pub(crate) fn wait(&self, calls: usize, now: Instant) -> Option<Instant> {
+    fn wait(&self, calls: usize, now: Instant) -> Option<Instant> {
         let first = self.came.front().filter(|_| self.came.len() == self.company.many);
         let are_many = first.is_some_and(|first| now.saturating_duration_since(*first) <= SECOND);
         let rests = self.rests_until.is_some_and(|until| now < until);
@@ -63,7 +117,7 @@ impl Pace {
     }
 
     /// A wait ended with so many calls.
-    pub(crate) fn waited(&mut self, calls: usize, now: Instant) {
+    fn waited(&mut self, calls: usize, now: Instant) {
         if calls >= self.company.worth {
             (self.rest, self.rests_until) = (REST, None);
         } else {

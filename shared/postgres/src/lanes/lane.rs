@@ -6,7 +6,7 @@ use super::{Setup, Shared};
 use crate::commit::{self, Carried, Mark, Trouble};
 use crate::events;
 use crate::failure::{Class, Patience, class, is_timeout, lacks_partition};
-use crate::pace::{Company, Pace};
+use crate::pace::{Company, Gathered, Pace};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,31 +58,41 @@ struct Batch {
     stop: Option<oneshot::Sender<()>>,
 }
 
-impl Batch {
+impl Gathered for Batch {
+    type Job = Job;
+
+    fn add(&mut self, job: Job) -> Option<Instant> {
+        match job {
+            Job::Hot(hot) => {
+                let queued = hot.queued;
+                self.items += hot.writes.len();
+                self.bytes += hot.writes.iter().map(|write| commit::bytes(&write.op)).sum::<usize>();
+                self.waiting.push(Waiting::Hot(hot));
+                Some(queued)
+            }
+            Job::Flush(done) => {
+                self.is_urgent = true;
+                self.waiting.push(Waiting::Flush(done));
+                None
+            }
+            Job::Stop(done) => {
+                self.is_urgent = true;
+                self.stop = Some(done);
+                None
+            }
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn has_room(&self) -> bool {
         self.items < BATCH_ITEMS && self.bytes < BATCH_BYTES && self.stop.is_none()
     }
 
     fn may_wait(&self) -> bool {
         self.has_room() && !self.is_urgent
-    }
-
-    fn add(&mut self, job: Job) {
-        match job {
-            Job::Hot(hot) => {
-                self.items += hot.writes.len();
-                self.bytes += hot.writes.iter().map(|write| commit::bytes(&write.op)).sum::<usize>();
-                self.waiting.push(Waiting::Hot(hot));
-            }
-            Job::Flush(done) => {
-                self.is_urgent = true;
-                self.waiting.push(Waiting::Flush(done));
-            }
-            Job::Stop(done) => {
-                self.is_urgent = true;
-                self.stop = Some(done);
-            }
-        }
     }
 }
 
@@ -108,9 +118,11 @@ impl Lane {
     }
 
     pub(super) async fn run(mut self) {
-        while let Some(batch) = self.gather().await {
-            let stop = batch.stop;
-            self.settle(batch.waiting).await;
+        while let Some(first) = self.jobs.recv().await {
+            let queued = if let Job::Hot(hot) = &first { hot.queued } else { Instant::now() };
+            self.shared.oldest.store(self.shared.since_birth(queued) + 1, Ordering::Relaxed);
+            let Batch { waiting, stop, .. } = self.pace.gather(first, &mut self.jobs).await;
+            self.settle(waiting).await;
             if let Some(done) = stop {
                 self.jobs.close();
                 while let Ok(job) = self.jobs.try_recv() {
@@ -123,42 +135,6 @@ impl Lane {
             }
         }
         self.leave().await;
-    }
-
-    /// Waits for a job, then takes what else waits.
-    async fn gather(&mut self) -> Option<Batch> {
-        let mut batch = Batch::default();
-        let first = self.jobs.recv().await?;
-        let queued = if let Job::Hot(hot) = &first { hot.queued } else { Instant::now() };
-        self.shared.oldest.store(self.shared.since_birth(queued) + 1, Ordering::Relaxed);
-        self.take(first, &mut batch);
-        self.take_waiting(&mut batch);
-        if let Some(until) = self.pace.wait(batch.waiting.len(), Instant::now()).filter(|_| batch.may_wait()) {
-            while !self.pace.is_enough(batch.waiting.len()) && batch.may_wait() {
-                let Ok(Some(job)) = tokio::time::timeout_at(until.into(), self.jobs.recv()).await else { break };
-                self.take(job, &mut batch);
-            }
-            // A wait that somebody cut short says nothing about company.
-            if batch.may_wait() {
-                self.pace.waited(batch.waiting.len(), Instant::now());
-            }
-            self.take_waiting(&mut batch);
-        }
-        Some(batch)
-    }
-
-    fn take_waiting(&mut self, batch: &mut Batch) {
-        while batch.has_room() {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            self.take(job, batch);
-        }
-    }
-
-    fn take(&mut self, job: Job, batch: &mut Batch) {
-        if let Job::Hot(hot) = &job {
-            self.pace.came(hot.queued);
-        }
-        batch.add(job);
     }
 
     /// Commits what was gathered however long it takes, and answers it.
