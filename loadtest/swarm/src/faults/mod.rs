@@ -8,6 +8,7 @@ mod coordinators;
 mod fault_points;
 mod file;
 mod gateway_killed;
+mod logins;
 mod machine;
 mod nats_away;
 mod network_cut;
@@ -136,7 +137,8 @@ impl Case {
             outcome.violations.push(format!("{} calls failed: {:?}", outcome.failed_calls, outcome.failures));
         }
         if self.bounds.no_disconnects && outcome.disconnects > 0 {
-            outcome.violations.push(format!("{} instances lost their connection", outcome.disconnects));
+            let (disconnects, who) = (outcome.disconnects, &outcome.disconnected);
+            outcome.violations.push(format!("{disconnects} logins too many; of the instances, {who}"));
         }
         Ok(outcome)
     }

@@ -42,6 +42,9 @@ pub struct Outcome {
     pub failures: Vec<(String, u64)>,
     /// Logins since the fault beyond those of the instances that were hit.
     pub disconnects: u64,
+    /// How many instances logged in more often than they had to, of those that kept their owner and of the others, with the ids
+    /// of some.
+    pub disconnected: String,
     /// What part of the machine's CPUs was busy from the beginning of the load to the fault, 0 to 1.
     pub busy_before: Option<f64>,
     /// From the fault to the decision that something is gone.

@@ -1,5 +1,6 @@
 //! One run of a fault: a load, the fault, and what is seen of it.
 
+use super::logins::Logins;
 use super::machine::CpuTime;
 use super::outcome::Outcome;
 use super::scene::Scene;
@@ -29,6 +30,7 @@ pub struct Trial<'a> {
     pub(super) began: Began,
     pub(super) fault: Option<Instant>,
     pub(super) before: Stats,
+    pub(super) logins: Logins,
     pub(super) replaced_at_most: u64,
     pub(super) deaths_at_most: Option<u32>,
 }
@@ -80,6 +82,7 @@ impl<'a> Trial<'a> {
             began,
             fault: None,
             before: stats,
+            logins: Logins::default(),
             replaced_at_most: 0,
             deaths_at_most: None,
             scene,
@@ -94,7 +97,7 @@ impl<'a> Trial<'a> {
     /// Waits for a random while; what comes next is the fault. `hit` instances will have to log in again because of it.
     ///
     /// # Errors
-    /// The simulator does not answer.
+    /// See [`Trial::strike_now`].
     pub async fn strike(&mut self, hit: u64) -> Result<()> {
         let spread = self.scene.scale.spread.as_secs_f64();
         sleep(Duration::from_secs_f64(self.rng.random_range(0.0..=spread))).await;
@@ -104,8 +107,9 @@ impl<'a> Trial<'a> {
     /// The same at once; also for the part of a fault that counts, after one that only leads to it.
     ///
     /// # Errors
-    /// The simulator does not answer.
+    /// The simulator or Postgres does not answer.
     pub async fn strike_now(&mut self, hit: u64) -> Result<()> {
+        self.logins = Logins::now(self.scene).await?;
         self.before = self.scene.place.simulator.stats().await?;
         self.outcome.hit = hit;
         self.outcome.busy_before = CpuTime::now().zip(self.began.cpu).map(|(now, began)| now.busy_since(began));

@@ -1,5 +1,6 @@
 //! The end of a run: the cluster heals by itself, and every invariant is held against what happened.
 
+use super::logins::Logins;
 use super::outcome::Outcome;
 use super::trial::Trial;
 use crate::history::{End, History, Throughput};
@@ -141,6 +142,7 @@ impl Trial<'_> {
         let simulator = &self.scene.place.simulator;
         let logins = simulator.stats().await?.logins.saturating_sub(self.before.logins);
         outcome.disconnects = logins.saturating_sub(outcome.hit);
+        outcome.disconnected = Logins::now(self.scene).await?.too_many_since(&self.logins).to_string();
         let mut gaps: Vec<_> = simulator.gaps(self.began.gaps).await?.0;
         gaps.sort_unstable();
         outcome.gap_worst_ms = gaps.last().copied();

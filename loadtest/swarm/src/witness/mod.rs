@@ -10,7 +10,7 @@ mod tables;
 pub use receiver::{Mood, Receiver};
 pub use stranger::Stranger;
 pub use stream::ResumedStream;
-pub use tables::ownership;
+pub use tables::{owners, ownership};
 
 use crate::history::{Emitted, End, Entry, History, Reader, Received, Send, Sessions, Taken};
 pub use crate::load::Record;

@@ -20,12 +20,19 @@ pub async fn ownership(ledger: &Ledger, since: i64) -> Result<Ownership> {
         }
         _ => None,
     })?;
+    Ok(Ownership { claims, owners: owners(ledger).await?, ..Ownership::default() })
+}
+
+/// Every instance, and the epoch that owns its shard now.
+///
+/// # Errors
+/// Postgres does not answer.
+pub async fn owners(ledger: &Ledger) -> Result<Vec<(String, i64)>> {
     let owners = "SELECT i.id, o.epoch FROM instances i JOIN shard_owners o USING (shard) WHERE i.deleted_at IS NULL";
-    let owners = rows(&ledger.execute(&[owners]).await?, |fields| match fields {
+    rows(&ledger.execute(&[owners]).await?, |fields| match fields {
         [instance, epoch] => Some((plain(instance), epoch.parse().ok()?)),
         _ => None,
-    })?;
-    Ok(Ownership { claims, owners, ..Ownership::default() })
+    })
 }
 
 fn rows<T>(text: &str, read: impl Fn(&[&str]) -> Option<T>) -> Result<Vec<T>> {
