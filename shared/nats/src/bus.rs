@@ -211,7 +211,8 @@ impl Inner {
             return self.pending.tell(id, Heard::NotTaken);
         }
         let place = Place { subject: &message.subject, answer: "" };
-        match self.envelopes.open(place, &message.payload, self.now()).and_then(|frame| heard(id, &frame)) {
+        // It names a request that waits now: it is not of another time, whatever its maker's clock says.
+        match self.envelopes.open(place, &message.payload).and_then(|frame| heard(id, &frame)) {
             Ok(heard) => self.pending.tell(id, heard),
             Err(reason) => self.metrics.refused("answer", reason),
         }
@@ -222,6 +223,7 @@ fn heard(id: Id, (head, body): &(Head, Bytes)) -> Result<Heard, Refused> {
     match head.kind {
         Kind::Reply if head.id == id => serde_json::from_slice(body).map(Heard::Reply).map_err(|_| Refused::Malformed),
         Kind::NotTaken if head.id == id => Ok(Heard::NotTaken),
+        Kind::OtherTime if head.id == id => Ok(Heard::OtherTime(head.issued)),
         _ => Err(Refused::Malformed),
     }
 }

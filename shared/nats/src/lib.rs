@@ -11,8 +11,10 @@
 //! Whoever can speak to the NATS server is not believed for that: every frame is authenticated with the cluster's secret, bound
 //! to its subjects, and good for a minute at most. A request is carried out once, however often it is repeated.
 //!
-//! The deadline of a request is judged by the clocks of two machines: they must agree to well within a second, as any time
-//! service keeps them. Where they do not, requests time out and are counted as `stale`.
+//! Whether a frame is old is judged by the clocks of two machines. A request that is too old, over already or older than its server
+//! by the clock of the one that is asked is counted as `stale` and answered with that clock, and is made again by it while somebody
+//! waits: so a clock that is wrong costs a round trip and no request. A ring by such a clock is refused, and what it would have
+//! told is found by looking, seconds later.
 
 mod bus;
 mod connect;

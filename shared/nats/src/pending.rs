@@ -4,6 +4,7 @@ use crate::envelope::Id;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
+use warren_domain::Timestamp;
 use warren_ports::bus::Reply;
 
 /// Requests that wait at once; one more is refused.
@@ -16,6 +17,8 @@ pub(crate) enum Heard {
     Reply(Reply),
     /// Nobody took it.
     NotTaken,
+    /// It was not taken, because it is now this time where it was heard.
+    OtherTime(Timestamp),
     /// The bus went away.
     Away,
 }
@@ -71,7 +74,7 @@ impl Slot {
     fn tell(&self, what: Heard) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*heard, &what) {
-            (Some(Heard::Reply(_)), _) | (Some(Heard::NotTaken), Heard::Away) => {}
+            (Some(Heard::Reply(_)), _) | (Some(Heard::NotTaken | Heard::OtherTime(_)), Heard::Away) => {}
             _ => *heard = Some(what),
         }
         drop(heard);

@@ -6,7 +6,7 @@ use crate::pending::{Heard, Waiting};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use warren_domain::Shard;
+use warren_domain::{Shard, Timestamp};
 use warren_ports::bus::ask::{Refusal, RefusalKind};
 use warren_ports::bus::{Command, Reply, RequestError};
 
@@ -20,16 +20,19 @@ impl Inner {
         let started = Instant::now();
         let Some(waiting) = self.pending.open() else { return Err(RequestError::Unavailable) };
         let mut pause = FIRST_PAUSE;
+        let mut clock = OtherClock::default();
         loop {
             if !self.link.is_up() && !matches!(timeout_at(until, self.link.up()).await, Ok(Ok(()))) {
                 return Err(RequestError::Unavailable);
             }
-            if let Some(refused) = self.send(shard, command, &waiting, until).await? {
+            let head = self.head(&waiting, until, clock);
+            if let Some(refused) = self.send(shard, command, head, until).await? {
                 return Ok(refused);
             }
             match timeout_at(until, self.outcome(&waiting, started)).await {
                 Ok(Heard::Reply(reply)) => return Ok(reply),
                 Ok(Heard::NotTaken) => {}
+                Ok(Heard::OtherTime(there)) => clock = OtherClock::that_tells(there, self.now()),
                 // Sent, and not known to be refused: somebody may be carrying it out.
                 Ok(Heard::Away) if !self.link.is_closed() => return Err(RequestError::Timeout),
                 Ok(Heard::Away) => return Err(RequestError::Unavailable),
@@ -65,14 +68,12 @@ impl Inner {
         &self,
         shard: Shard,
         command: &Command,
-        waiting: &Waiting,
+        head: Head,
         until: Instant,
     ) -> Result<Option<Reply>, RequestError> {
-        let (subject, answer) = (self.subjects.command(shard), self.subjects.answer(waiting.id()));
+        let (subject, answer) = (self.subjects.command(shard), self.subjects.answer(head.id));
         let place = Place { subject: &subject, answer: &answer };
-        let frame = self
-            .envelopes
-            .seal(place, self.head(Kind::Request, waiting, until), |frame| serde_json::to_writer(frame, command));
+        let frame = self.envelopes.seal(place, head, |frame| serde_json::to_writer(frame, command));
         // A command is plain data: writing it does not fail.
         let frame: Bytes = frame.map_err(|_| RequestError::Unavailable)?;
         if frame.len() > self.client.max_payload() {
@@ -90,9 +91,25 @@ impl Inner {
         }
     }
 
-    fn head(&self, kind: Kind, waiting: &Waiting, until: Instant) -> Head {
-        let issued = self.now();
-        Head { kind, id: waiting.id(), issued, until: issued.after(until.saturating_duration_since(Instant::now())) }
+    /// Of a request as the clock of the one that is asked tells the time.
+    fn head(&self, waiting: &Waiting, until: Instant, clock: OtherClock) -> Head {
+        let issued = clock.at(self.now());
+        let until = issued.after(until.saturating_duration_since(Instant::now()));
+        Head { kind: Kind::Request, id: waiting.id(), issued, until }
+    }
+}
+
+/// By how many milliseconds another clock is ahead of ours; by none, as long as nothing is known.
+#[derive(Debug, Clone, Copy, Default)]
+struct OtherClock(i64);
+
+impl OtherClock {
+    fn that_tells(there: Timestamp, here: Timestamp) -> Self {
+        Self(there.as_millis().saturating_sub(here.as_millis()))
+    }
+
+    fn at(self, here: Timestamp) -> Timestamp {
+        Timestamp::from_millis(here.as_millis().saturating_add(self.0))
     }
 }
 

@@ -104,9 +104,13 @@ impl Inner {
 
     fn open_ring(&self, message: &Message) -> Result<Ring, Refused> {
         let place = Place { subject: &message.subject, answer: "" };
-        let (head, body) = self.envelopes.open(place, &message.payload, self.now())?;
+        let (head, body) = self.envelopes.open(place, &message.payload)?;
         if head.kind != Kind::Ring {
             return Err(Refused::Malformed);
+        }
+        // It may carry what is true for a moment only.
+        if !head.is_fresh(self.now()) {
+            return Err(Refused::Stale);
         }
         serde_json::from_slice::<Written>(&body).map(Ring::from).map_err(|_| Refused::Malformed)
     }

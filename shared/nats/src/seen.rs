@@ -34,19 +34,32 @@ struct State {
     ends: BinaryHeap<Reverse<(Timestamp, Id)>>,
 }
 
+impl State {
+    fn forget_ended(&mut self, now: Timestamp) {
+        while let Some(&Reverse((ended, id))) = self.ends.peek()
+            && ended < now
+        {
+            self.ends.pop();
+            // One that was forgotten and came again ends later.
+            if self.ids.get(&id) == Some(&ended) {
+                self.ids.remove(&id);
+            }
+        }
+    }
+}
+
 impl Seen {
+    /// Whether a request is remembered.
+    pub(crate) fn has(&self, id: Id, now: Timestamp) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.forget_ended(now);
+        state.ids.contains_key(&id)
+    }
+
     /// Remembers a request until `end`.
     pub(crate) fn see(&self, id: Id, end: Timestamp, now: Timestamp) -> Sight {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(&Reverse((ended, id))) = state.ends.peek()
-            && ended < now
-        {
-            state.ends.pop();
-            // One that was forgotten and came again ends later.
-            if state.ids.get(&id) == Some(&ended) {
-                state.ids.remove(&id);
-            }
-        }
+        state.forget_ended(now);
         if state.ids.contains_key(&id) {
             return Sight::Again;
         }
@@ -79,6 +92,7 @@ mod tests {
         assert_eq!(seen.see([1; 16], end, NOW), Sight::First);
         assert_eq!(seen.see([2; 16], end, NOW), Sight::First);
         assert_eq!(seen.see([1; 16], end, end), Sight::Again);
+        assert!(seen.has([1; 16], end) && !seen.has([3; 16], end));
         assert_eq!(seen.see([1; 16], end.after(SECOND), end.after(SECOND)), Sight::First);
         assert_eq!(seen.state.lock().map(|state| (state.ids.len(), state.ends.len())).ok(), Some((1, 1)));
     }

@@ -79,7 +79,7 @@ impl Inner {
         }
         let (current, latest) = watch::channel(requests);
         let subscribed = self.subscribe(self.subjects.command(shard));
-        let server = Serving { inner: Arc::clone(self), shard, since: self.now() };
+        let server = Serving { inner: Arc::clone(self), shard, since: Instant::now() };
         tokio::spawn(async move {
             if let Some(messages) = subscribed.await {
                 server.hear(messages, latest).await;
@@ -102,15 +102,21 @@ impl Inner {
     fn not_taken(&self, asked: &Asked) {
         self.seen.forget(asked.id);
         self.metrics.not_taken.inc();
-        let place = Place { subject: &asked.answer, answer: "" };
-        let Ok(frame) = self.envelopes.seal(place, self.answering(asked, Kind::NotTaken), |_| Ok::<_, Infallible>(()));
-        self.try_publish(asked.answer.clone(), frame);
+        self.tell(asked.id, &asked.answer, Kind::NotTaken);
+    }
+
+    /// Answers with nothing but a head, if that needs no waiting.
+    fn tell(&self, id: Id, answer: &str, kind: Kind) {
+        let place = Place { subject: answer, answer: "" };
+        let Ok(frame) = self.envelopes.seal(place, self.answering(id, kind), |_| Ok::<_, Infallible>(()));
+        self.try_publish(answer.to_owned(), frame);
     }
 
     fn sealed(&self, asked: &Asked, kind: Kind, reply: &Reply) -> Option<Bytes> {
         let place = Place { subject: &asked.answer, answer: "" };
         let seal = |reply: &Reply| {
-            let frame = self.envelopes.seal(place, self.answering(asked, kind), |frame| serde_json::to_writer(frame, reply));
+            let frame =
+                self.envelopes.seal(place, self.answering(asked.id, kind), |frame| serde_json::to_writer(frame, reply));
             frame.ok()
         };
         let frame = seal(reply)?;
@@ -120,9 +126,9 @@ impl Inner {
         seal(&Reply::Refused(too_large("The answer is larger than what can be passed on.")))
     }
 
-    fn answering(&self, asked: &Asked, kind: Kind) -> Head {
+    fn answering(&self, id: Id, kind: Kind) -> Head {
         let issued = self.now();
-        Head { kind, id: asked.id, issued, until: issued.after(FRESH) }
+        Head { kind, id, issued, until: issued.after(FRESH) }
     }
 }
 
@@ -138,8 +144,9 @@ struct Asked {
 struct Serving {
     inner: Arc<Inner>,
     shard: Shard,
-    /// What was made before that was not for this server: it may have been carried out by another one.
-    since: Timestamp,
+    /// What was made before that was not for this server: it may have been carried out by another one. By the clock that no one
+    /// can set.
+    since: Instant,
 }
 
 impl Serving {
@@ -197,27 +204,41 @@ impl Serving {
         Some((asked, answer))
     }
 
-    /// What is asked; without a command, it is not for this server.
+    /// Whether a request was made before this server was there, to the millisecond that clocks tell.
+    fn is_of_an_earlier_one(&self, head: &Head, now: Timestamp) -> bool {
+        let age = between(head.issued, now).saturating_sub(Duration::from_millis(1));
+        Instant::now().checked_sub(age).is_none_or(|made| made < self.since)
+    }
+
+    /// What is asked; without a command, there is no room to remember that it was carried out.
     fn open(&self, message: Message) -> Result<(Asked, Option<Command>), Refused> {
         let now = self.inner.now();
         let answer = message.reply.ok_or(Refused::Malformed)?;
         let place = Place { subject: &message.subject, answer: &answer };
-        let (head, body) = self.inner.envelopes.open(place, &message.payload, now)?;
+        let (head, body) = self.inner.envelopes.open(place, &message.payload)?;
         if head.kind != Kind::Request {
             return Err(Refused::Malformed);
         }
-        let command = serde_json::from_slice(&body).map_err(|_| Refused::Malformed)?;
-        let left = u64::try_from(head.until.as_millis().saturating_sub(now.as_millis())).unwrap_or_default();
-        let until = Instant::now() + Duration::from_millis(left).min(FRESH * 10);
-        let asked = Asked { id: head.id, answer: answer.to_string(), until };
-        if head.issued < self.since {
-            return Ok((asked, None));
+        // First: what was carried out is not to be made again, whatever the clocks say.
+        if self.inner.seen.has(head.id, now) {
+            return Err(Refused::Repeated);
         }
-        let end = head.until.min(head.issued.after(FRESH));
-        match self.inner.seen.see(head.id, end, now) {
+        if !head.is_fresh(now) || self.is_of_an_earlier_one(&head, now) {
+            self.inner.tell(head.id, &answer, Kind::OtherTime);
+            return Err(Refused::Stale);
+        }
+        let command = serde_json::from_slice(&body).map_err(|_| Refused::Malformed)?;
+        let left = between(now, head.until).min(FRESH * 10);
+        let asked = Asked { id: head.id, answer: answer.to_string(), until: Instant::now() + left };
+        match self.inner.seen.see(head.id, now.after(left), now) {
             Sight::First => Ok((asked, Some(command))),
             Sight::Again => Err(Refused::Repeated),
             Sight::Full => Ok((asked, None)),
         }
     }
+}
+
+/// From one moment to a later one; nothing if it is not later.
+fn between(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(later.as_millis().saturating_sub(earlier.as_millis())).unwrap_or_default())
 }

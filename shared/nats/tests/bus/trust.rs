@@ -130,19 +130,28 @@ impl Clock for Off {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_old_or_from_the_future_is_refused() {
+async fn what_is_too_old_or_from_the_future_is_refused_and_made_again_by_the_clock_of_who_is_asked() {
     let nats = Nats::start().await.unwrap();
+    let mut stranger = Stranger::at(&nats).await;
     let server = joined(&nats, "server").await;
     let mut served = server.bus.serve(SHARD).await;
-    let mut expected = 0;
-    for (by, ahead) in [(70, false), (70, true)] {
+    // The first is within the minute, and its deadline has passed.
+    for (round, (by, ahead)) in (1..).zip([(30, false), (70, false), (70, true), (86_400, false), (86_400, true)]) {
         let clock = Arc::new(Off { by: Duration::from_secs(by), ahead });
         let asker = joined_with(&nats, "asker", |options| Options { clock, ..options }).await;
-        // Also when its own deadline is far away.
-        let asked = asker.bus.request(SHARD, command(Action::Connect), SHORT).await;
-        assert_eq!(asked, Err(RequestError::Timeout));
-        expected += 1;
-        counted(&server, "request", "stale", expected).await;
+        let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+        let first = stranger.hears_on(SUBJECT).await;
+        let request = received(&mut served).await;
+        counted(&server, "request", "stale", round).await;
+        request.reply.send(Reply::Accepted).unwrap();
+        assert_eq!(asked.await.unwrap(), Ok(Reply::Accepted), "{by} s, ahead: {ahead}");
+        // The frame that was refused is not carried out later, and neither is the one that was taken.
+        let second = stranger.hears_on(SUBJECT).await;
+        for frame in [first, second] {
+            stranger.says(SUBJECT, &frame.reply.unwrap(), frame.payload).await;
+            stranger.hears_on(SUBJECT).await;
+        }
+        counted(&server, "request", "repeated", round * 2).await;
     }
     assert!(served.try_recv().is_err());
 }
