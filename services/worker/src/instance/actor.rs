@@ -13,6 +13,7 @@ use crate::{
     outbound::pace::Pacer,
     owner::Owner,
     shared::Shared,
+    transport::Loss,
 };
 use std::{
     collections::VecDeque,
@@ -361,7 +362,9 @@ impl Actor {
 /// The ending as a metric's label and a state's reason.
 fn label(ending: &Ending) -> &'static str {
     match ending {
-        Ending::Closed => "connection_lost",
+        Ending::Closed(Loss::Network) => "connection_lost",
+        Ending::Closed(Loss::WriteRefused) => "write_refused",
+        Ending::Closed(Loss::GivenUp) => "given_up",
         Ending::Stream(_) => "stream_error",
         Ending::Failure(_) => "login_refused",
         Ending::Replaced => "replaced",

@@ -1,6 +1,6 @@
 //! What follows when a connection ends: one table.
 
-use crate::{client::LogoutCause, session::Poison};
+use crate::{client::LogoutCause, session::Poison, transport::Loss};
 use std::time::Duration;
 use wacore::types::events::ConnectFailureReason;
 
@@ -8,7 +8,7 @@ use wacore::types::events::ConnectFailureReason;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ending {
     /// The socket closed without a word, or never opened.
-    Closed,
+    Closed(Loss),
     /// The server announced a stream error.
     Stream(String),
     /// The login was refused.
@@ -66,7 +66,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The table. Codes: whatsapp-rust 0.7, `handle_stream_error` and `ConnectFailureReason`.
 pub(crate) fn policy(ending: &Ending) -> Policy {
     match ending {
-        Ending::Closed | Ending::Unanswered => Policy::Later(Duration::ZERO),
+        Ending::Closed(_) | Ending::Unanswered => Policy::Later(Duration::ZERO),
         Ending::Stream(code) => stream(code),
         Ending::Failure(reason) => failure(*reason),
         Ending::Replaced => Policy::CheckOwner,
@@ -115,7 +115,9 @@ mod tests {
     fn every_row() {
         let now = Duration::ZERO;
         let rows = [
-            (Ending::Closed, Policy::Later(now)),
+            (Ending::Closed(Loss::Network), Policy::Later(now)),
+            (Ending::Closed(Loss::WriteRefused), Policy::Later(now)),
+            (Ending::Closed(Loss::GivenUp), Policy::Later(now)),
             (Ending::Unanswered, Policy::Later(now)),
             (Ending::Stream("515".into()), Policy::Now),
             (Ending::Stream("503".into()), Policy::Later(now)),

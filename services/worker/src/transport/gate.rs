@@ -2,8 +2,10 @@
 
 use super::barrier::{Barrier, Captured};
 use super::dial::Dialer;
+use super::loss::{Loss, Losses};
 use super::proxy::{ProxyError, Route};
 use crate::owner::Owner;
+use async_channel::WeakReceiver;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::{
@@ -25,6 +27,7 @@ pub(crate) struct SendGate {
     pub(crate) barrier: Barrier,
     closed: AtomicBool,
     proxy_failure: OnceLock<ProxyError>,
+    losses: Losses,
     transport: tokio::sync::Mutex<Option<Arc<dyn Transport>>>,
 }
 
@@ -58,6 +61,7 @@ impl SendGate {
             barrier: Barrier::default(),
             closed: AtomicBool::new(false),
             proxy_failure: OnceLock::new(),
+            losses: Losses::default(),
             transport: tokio::sync::Mutex::new(None),
         })
     }
@@ -79,6 +83,11 @@ impl SendGate {
     /// Why the instance's proxy led nowhere, if that is why there was no connection.
     pub(crate) fn proxy_failure(&self) -> Option<ProxyError> {
         self.proxy_failure.get().copied()
+    }
+
+    /// Who ended the connection, if the server did not say that it would.
+    pub(crate) fn loss(&self) -> Loss {
+        self.losses.known()
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -132,19 +141,21 @@ impl SendGate {
 struct GatedTransport {
     gate: Arc<SendGate>,
     inner: Arc<dyn Transport>,
+    heard: WeakReceiver<TransportEvent>,
 }
 
 #[async_trait]
 impl Transport for GatedTransport {
     async fn send(&self, data: Bytes) -> Result<(), anyhow::Error> {
         // An error here poisons the library's socket: it closes and a new connection is made.
-        self.gate.admit().await?;
-        self.inner.send(data).await?;
+        self.gate.admit().await.inspect_err(|_| self.gate.losses.is(Loss::WriteRefused))?;
+        self.inner.send(data).await.inspect_err(|_| self.gate.losses.is(Loss::Network))?;
         fault::point("outbound.on_wire");
         Ok(())
     }
 
     async fn disconnect(&self) {
+        self.gate.losses.is_closed_by_the_library(&self.heard);
         self.inner.disconnect().await;
     }
 
@@ -182,6 +193,7 @@ impl TransportFactory for GatedFactory {
             self.gate.close().await;
             return Err(refusal.into());
         }
-        Ok((Arc::new(GatedTransport { gate: self.gate.clone(), inner }), events))
+        let heard = events.downgrade();
+        Ok((Arc::new(GatedTransport { gate: self.gate.clone(), inner, heard }), events))
     }
 }

@@ -62,7 +62,8 @@ impl Live<'_> {
                 }
             }
         }
-        let closed = if self.link.gate.proxy_failure().is_some() { Ending::ProxyFailed } else { Ending::Closed };
+        let gate = &self.link.gate;
+        let closed = if gate.proxy_failure().is_some() { Ending::ProxyFailed } else { Ending::Closed(gate.loss()) };
         LiveEnd::Ended(if self.paired { Ending::Paired } else { closed })
     }
 

@@ -159,7 +159,7 @@ impl<'a> Live<'a> {
             _ = self.link.poisoned.changed() => self.poisoned(),
             signal = self.link.signals.recv() => match signal {
                 Some(signal) => self.hear(signal).await,
-                None => Some(LiveEnd::Ended(Ending::Closed)),
+                None => Some(LiveEnd::Ended(Ending::Closed(self.link.gate.loss()))),
             },
             node = &mut self.stream_error => self.heard_stream_error(node.ok()),
             committed = self.settler.next() => self.settled(committed),
