@@ -1,5 +1,6 @@
 //! The bus of one process, and what keeps it going.
 
+use crate::clock::{ProcessClock, ProcessTime, named};
 use crate::envelope::{Envelopes, FRESH, Head, Id, Kind, Place, Refused};
 use crate::link::Link;
 use crate::metrics::Metrics;
@@ -66,6 +67,7 @@ pub(crate) struct Inner {
     pub(crate) subjects: Subjects,
     pub(crate) envelopes: Envelopes,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) process: ProcessClock,
     pub(crate) metrics: Metrics,
     pub(crate) link: Link,
     pub(crate) pending: Arc<Pending>,
@@ -113,6 +115,7 @@ impl Bus {
             subjects,
             envelopes,
             clock,
+            process: ProcessClock::start(),
             metrics,
             link: Link::new(),
             pending: Arc::default(),
@@ -223,7 +226,10 @@ fn heard(id: Id, (head, body): &(Head, Bytes)) -> Result<Heard, Refused> {
     match head.kind {
         Kind::Reply if head.id == id => serde_json::from_slice(body).map(Heard::Reply).map_err(|_| Refused::Malformed),
         Kind::NotTaken if head.id == id => Ok(Heard::NotTaken),
-        Kind::OtherTime if head.id == id => Ok(Heard::OtherTime(head.issued)),
+        Kind::OtherTime if head.id == id => {
+            let (process, _) = named(body).ok_or(Refused::Malformed)?;
+            Ok(Heard::OtherTime(ProcessTime { process, at: head.issued }))
+        }
         _ => Err(Refused::Malformed),
     }
 }

@@ -15,7 +15,8 @@ pub(crate) const VERSION: u8 = 1;
 pub(crate) const FRESH: Duration = Duration::from_secs(60);
 
 /// What names a request, or a start of a process: random.
-pub(crate) type Id = [u8; 16];
+pub(crate) type Id = [u8; ID];
+pub(crate) const ID: usize = 16;
 
 const MAC: usize = 32;
 /// Before the cluster's name.
@@ -32,8 +33,11 @@ pub(crate) enum Kind {
     NotTaken = 3,
     /// A ring.
     Ring = 4,
-    /// The request is not of this time by the clock that made this answer: it was not taken, and may be made again by that clock.
+    /// The request is not of this time where it was heard, and was not taken. `issued` is the time there since the process
+    /// started, and the body names the process: by this it may be made again.
     OtherTime = 5,
+    /// A command for the owner of a shard, by the time since a process started. The body names the process first.
+    RequestByProcess = 6,
 }
 
 /// What a frame says about itself.
@@ -48,7 +52,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Whether it was made a minute ago at most, and somebody still cares. Both are told by the clock of whoever made it.
+    /// Whether it was made a minute ago at most, and somebody still cares. `now` is by the clock that it was made by.
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
         now <= self.until && now <= self.issued.after(FRESH) && now >= self.issued.before(FRESH)
     }
@@ -73,7 +77,7 @@ pub(crate) enum Refused {
     Cluster,
     /// Changed, moved, or made without the secret.
     Forged,
-    /// Too old, or its deadline has passed.
+    /// Too old, from the future, over, or older than its server: by the clock of whoever heard it.
     Stale,
     /// Carried out already.
     Repeated,
@@ -164,8 +168,8 @@ fn read(fixed: &[u8; FIXED]) -> Result<(Head, usize), Refused> {
     let (&issued, rest) = rest.split_first_chunk().ok_or(Refused::Malformed)?;
     let (&until, rest) = rest.split_first_chunk().ok_or(Refused::Malformed)?;
     let (&cluster, _) = rest.split_first().ok_or(Refused::Malformed)?;
-    let known = [Kind::Request, Kind::Reply, Kind::NotTaken, Kind::Ring, Kind::OtherTime];
-    let kind = known.into_iter().find(|known| *known as u8 == kind);
+    let kinds = [Kind::Request, Kind::Reply, Kind::NotTaken, Kind::Ring, Kind::OtherTime, Kind::RequestByProcess];
+    let kind = kinds.into_iter().find(|known| *known as u8 == kind);
     let head = Head {
         kind: kind.ok_or(Refused::Malformed)?,
         id,

@@ -11,12 +11,14 @@
 //! Whoever can speak to the NATS server is not believed for that: every frame is authenticated with the cluster's secret, bound
 //! to its subjects, and good for a minute at most. A request is carried out once, however often it is repeated.
 //!
-//! Whether a frame is old is judged by the clocks of two machines. A request that is too old, over already or older than its server
-//! by the clock of the one that is asked is counted as `stale` and answered with that clock, and is made again by it while somebody
-//! waits: so a clock that is wrong costs a round trip and no request. A ring by such a clock is refused, and what it would have
-//! told is found by looking, seconds later.
+//! Whether a frame is old is judged by the clocks of two machines. A request that is too old, from the future, over already or older
+//! than its server, by the clock of the one that is asked, is counted as `stale` and answered with what that process has for a
+//! clock that nobody sets; it is made again by that one while somebody waits, for that process alone. So a clock that is wrong
+//! costs a round trip and no request. A ring by such a clock is refused: what it would have told of the log is found by looking,
+//! seconds later, and what is true for a moment only (`Ring::Ephemeral`) is not told.
 
 mod bus;
+mod clock;
 mod connect;
 mod envelope;
 mod link;

@@ -35,12 +35,12 @@ impl Metrics {
         Ok(Self {
             refused: counters(
                 "warren_bus_refused_total",
-                "Frames that were not believed, by reason.",
+                "Frames that were not believed or were not of this time, by reason.",
                 &["frame", "reason"],
             )?,
             requests: counters("warren_bus_requests_total", "Requests to owners, by what came of them.", &["outcome"])?,
             request_seconds: Histogram::with_opts(seconds.buckets(SECONDS.to_vec()))?,
-            retries: counter("warren_bus_retries_total", "Requests that nobody took and that were made again.")?,
+            retries: counter("warren_bus_retries_total", "Requests that nobody took so far and that were made again.")?,
             not_taken: counter("warren_bus_not_taken_total", "Requests that were heard here and not taken.")?,
             rings_dropped: counter("warren_bus_rings_dropped_total", "Rings that did not leave this process.")?,
             missed: counter("warren_bus_missed_total", "Times that all listeners were told that rings were dropped.")?,

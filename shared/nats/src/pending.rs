@@ -1,10 +1,10 @@
 //! The requests of this process that wait for an answer.
 
+use crate::clock::ProcessTime;
 use crate::envelope::Id;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
-use warren_domain::Timestamp;
 use warren_ports::bus::Reply;
 
 /// Requests that wait at once; one more is refused.
@@ -17,8 +17,8 @@ pub(crate) enum Heard {
     Reply(Reply),
     /// Nobody took it.
     NotTaken,
-    /// It was not taken, because it is now this time where it was heard.
-    OtherTime(Timestamp),
+    /// It was not taken, because it is not of this time where it was heard.
+    OtherTime(ProcessTime),
     /// The bus went away.
     Away,
 }
@@ -74,7 +74,9 @@ impl Slot {
     fn tell(&self, what: Heard) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*heard, &what) {
-            (Some(Heard::Reply(_)), _) | (Some(Heard::NotTaken | Heard::OtherTime(_)), Heard::Away) => {}
+            (Some(Heard::Reply(_)), _)
+            | (Some(Heard::OtherTime(_)), Heard::NotTaken | Heard::Away)
+            | (Some(Heard::NotTaken), Heard::Away) => {}
             _ => *heard = Some(what),
         }
         drop(heard);
@@ -106,11 +108,12 @@ impl Waiting {
         }
     }
 
-    /// The answer, and nothing else.
-    pub(crate) async fn reply(&self) -> Reply {
+    /// What is heard next of somebody who took it, or would: nothing else.
+    pub(crate) async fn heard_of_a_taker(&self) -> Heard {
         loop {
-            if let Heard::Reply(reply) = self.heard().await {
-                return reply;
+            let heard = self.heard().await;
+            if matches!(heard, Heard::Reply(_) | Heard::OtherTime(_)) {
+                return heard;
             }
         }
     }
@@ -136,7 +139,18 @@ mod tests {
         assert_eq!(waiting.heard().await, Heard::NotTaken);
         pending.tell(waiting.id(), Heard::Reply(Reply::Accepted));
         pending.away();
-        assert_eq!(waiting.reply().await, Reply::Accepted);
+        assert_eq!(waiting.heard_of_a_taker().await, Heard::Reply(Reply::Accepted));
+    }
+
+    #[tokio::test]
+    async fn that_somebody_would_take_it_is_not_forgotten_for_one_who_does_not() {
+        let pending = Arc::new(Pending::default());
+        let waiting = pending.open().unwrap();
+        let there = ProcessTime { process: [1; 16], at: warren_domain::Timestamp::from_millis(5) };
+        pending.tell(waiting.id(), Heard::OtherTime(there));
+        pending.tell(waiting.id(), Heard::NotTaken);
+        pending.away();
+        assert_eq!(waiting.heard().await, Heard::OtherTime(there));
     }
 
     #[test]

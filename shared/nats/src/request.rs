@@ -1,12 +1,13 @@
 //! Asking the owner of a shard.
 
 use crate::bus::Inner;
+use crate::clock::ProcessTime;
 use crate::envelope::{Head, Kind, Place};
 use crate::pending::{Heard, Waiting};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use warren_domain::{Shard, Timestamp};
+use warren_domain::Shard;
 use warren_ports::bus::ask::{Refusal, RefusalKind};
 use warren_ports::bus::{Command, Reply, RequestError};
 
@@ -20,28 +21,35 @@ impl Inner {
         let started = Instant::now();
         let Some(waiting) = self.pending.open() else { return Err(RequestError::Unavailable) };
         let mut pause = FIRST_PAUSE;
-        let mut clock = OtherClock::default();
+        let mut clock = None;
         loop {
             if !self.link.is_up() && !matches!(timeout_at(until, self.link.up()).await, Ok(Ok(()))) {
                 return Err(RequestError::Unavailable);
             }
-            let head = self.head(&waiting, until, clock);
-            if let Some(refused) = self.send(shard, command, head, until).await? {
+            if let Some(refused) = self.send(shard, command, &waiting, until, clock).await? {
                 return Ok(refused);
             }
             match timeout_at(until, self.outcome(&waiting, started)).await {
                 Ok(Heard::Reply(reply)) => return Ok(reply),
                 Ok(Heard::NotTaken) => {}
-                Ok(Heard::OtherTime(there)) => clock = OtherClock::that_tells(there, self.now()),
+                Ok(Heard::OtherTime(there)) => {
+                    // The first time nothing speaks for a pause.
+                    if clock.replace((there, Instant::now())).is_none() {
+                        self.metrics.retries.inc();
+                        continue;
+                    }
+                }
                 // Sent, and not known to be refused: somebody may be carrying it out.
                 Ok(Heard::Away) if !self.link.is_closed() => return Err(RequestError::Timeout),
                 Ok(Heard::Away) => return Err(RequestError::Unavailable),
                 Err(_) => return Err(RequestError::Timeout),
             }
             self.metrics.retries.inc();
-            // Another server may have taken it.
-            if let Ok(reply) = timeout_at(until.min(Instant::now() + pause), waiting.reply()).await {
-                return Ok(reply);
+            // Another server may have taken it, or would.
+            match timeout_at(until.min(Instant::now() + pause), waiting.heard_of_a_taker()).await {
+                Ok(Heard::Reply(reply)) => return Ok(reply),
+                Ok(Heard::OtherTime(there)) => clock = Some((there, Instant::now())),
+                _ => {}
             }
             if Instant::now() >= until {
                 return Err(RequestError::NoResponder);
@@ -68,12 +76,17 @@ impl Inner {
         &self,
         shard: Shard,
         command: &Command,
-        head: Head,
+        waiting: &Waiting,
         until: Instant,
+        clock: Option<(ProcessTime, Instant)>,
     ) -> Result<Option<Reply>, RequestError> {
-        let (subject, answer) = (self.subjects.command(shard), self.subjects.answer(head.id));
+        let (subject, answer) = (self.subjects.command(shard), self.subjects.answer(waiting.id()));
         let place = Place { subject: &subject, answer: &answer };
-        let frame = self.envelopes.seal(place, head, |frame| serde_json::to_writer(frame, command));
+        let clock = clock.map(|(there, heard)| there.after(heard.elapsed()));
+        let frame = self.envelopes.seal(place, self.head(waiting, until, clock), |frame| {
+            frame.extend(clock.iter().flat_map(|clock| clock.process));
+            serde_json::to_writer(frame, command)
+        });
         // A command is plain data: writing it does not fail.
         let frame: Bytes = frame.map_err(|_| RequestError::Unavailable)?;
         if frame.len() > self.client.max_payload() {
@@ -91,25 +104,10 @@ impl Inner {
         }
     }
 
-    /// Of a request as the clock of the one that is asked tells the time.
-    fn head(&self, waiting: &Waiting, until: Instant, clock: OtherClock) -> Head {
-        let issued = clock.at(self.now());
-        let until = issued.after(until.saturating_duration_since(Instant::now()));
-        Head { kind: Kind::Request, id: waiting.id(), issued, until }
-    }
-}
-
-/// By how many milliseconds another clock is ahead of ours; by none, as long as nothing is known.
-#[derive(Debug, Clone, Copy, Default)]
-struct OtherClock(i64);
-
-impl OtherClock {
-    fn that_tells(there: Timestamp, here: Timestamp) -> Self {
-        Self(there.as_millis().saturating_sub(here.as_millis()))
-    }
-
-    fn at(self, here: Timestamp) -> Timestamp {
-        Timestamp::from_millis(here.as_millis().saturating_add(self.0))
+    /// Of a request, by the clock of the process that is to take it, if it told that ours is not its own.
+    fn head(&self, waiting: &Waiting, until: Instant, clock: Option<ProcessTime>) -> Head {
+        let (kind, issued) = clock.map_or_else(|| (Kind::Request, self.now()), |clock| (Kind::RequestByProcess, clock.at));
+        Head { kind, id: waiting.id(), issued, until: issued.after(until.saturating_duration_since(Instant::now())) }
     }
 }
 

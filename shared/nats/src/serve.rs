@@ -1,6 +1,7 @@
 //! Serving shards: what is asked of their owner.
 
 use crate::bus::Inner;
+use crate::clock::named;
 use crate::envelope::{FRESH, Head, Id, Kind, Place, Refused};
 use crate::request::too_large;
 use crate::seen::Sight;
@@ -102,13 +103,24 @@ impl Inner {
     fn not_taken(&self, asked: &Asked) {
         self.seen.forget(asked.id);
         self.metrics.not_taken.inc();
-        self.tell(asked.id, &asked.answer, Kind::NotTaken);
+        let head = self.answering(asked.id, Kind::NotTaken);
+        self.tell(&asked.answer, head, &[]);
     }
 
-    /// Answers with nothing but a head, if that needs no waiting.
-    fn tell(&self, id: Id, answer: &str, kind: Kind) {
+    /// Tells the asker what time it is here, so that it asks again by that.
+    fn tell_the_time(&self, id: Id, answer: &str) {
+        let now = self.process.now();
+        let head = Head { kind: Kind::OtherTime, id, issued: now.at, until: now.at.after(FRESH) };
+        self.tell(answer, head, &now.process);
+    }
+
+    /// Answers with what is known already, if that needs no waiting.
+    fn tell(&self, answer: &str, head: Head, body: &[u8]) {
         let place = Place { subject: answer, answer: "" };
-        let Ok(frame) = self.envelopes.seal(place, self.answering(id, kind), |_| Ok::<_, Infallible>(()));
+        let Ok(frame) = self.envelopes.seal(place, head, |frame| {
+            frame.extend(body);
+            Ok::<_, Infallible>(())
+        });
         self.try_publish(answer.to_owned(), frame);
     }
 
@@ -204,6 +216,19 @@ impl Serving {
         Some((asked, answer))
     }
 
+    /// The time now by the clock that a request was made by, if it is one of this process; and what is asked.
+    fn now_by_the_clock_of<'b>(&self, head: &Head, body: &'b [u8]) -> Result<(Option<Timestamp>, &'b [u8]), Refused> {
+        match head.kind {
+            Kind::Request => Ok((Some(self.inner.now()), body)),
+            Kind::RequestByProcess => {
+                let (process, command) = named(body).ok_or(Refused::Malformed)?;
+                let now = self.inner.process.now();
+                Ok(((process == now.process).then_some(now.at), command))
+            }
+            _ => Err(Refused::Malformed),
+        }
+    }
+
     /// Whether a request was made before this server was there, to the millisecond that clocks tell.
     fn is_of_an_earlier_one(&self, head: &Head, now: Timestamp) -> bool {
         let age = between(head.issued, now).saturating_sub(Duration::from_millis(1));
@@ -212,25 +237,24 @@ impl Serving {
 
     /// What is asked; without a command, there is no room to remember that it was carried out.
     fn open(&self, message: Message) -> Result<(Asked, Option<Command>), Refused> {
-        let now = self.inner.now();
         let answer = message.reply.ok_or(Refused::Malformed)?;
         let place = Place { subject: &message.subject, answer: &answer };
         let (head, body) = self.inner.envelopes.open(place, &message.payload)?;
-        if head.kind != Kind::Request {
-            return Err(Refused::Malformed);
-        }
+        let (now, command) = self.now_by_the_clock_of(&head, &body)?;
         // First: what was carried out is not to be made again, whatever the clocks say.
-        if self.inner.seen.has(head.id, now) {
+        if self.inner.seen.has(head.id) {
             return Err(Refused::Repeated);
         }
-        if !head.is_fresh(now) || self.is_of_an_earlier_one(&head, now) {
-            self.inner.tell(head.id, &answer, Kind::OtherTime);
+        let Some(now) = now.filter(|now| head.is_fresh(*now) && !self.is_of_an_earlier_one(&head, *now)) else {
+            self.inner.tell_the_time(head.id, &answer);
             return Err(Refused::Stale);
-        }
-        let command = serde_json::from_slice(&body).map_err(|_| Refused::Malformed)?;
-        let left = between(now, head.until).min(FRESH * 10);
+        };
+        let command = serde_json::from_slice(command).map_err(|_| Refused::Malformed)?;
+        // The asker waits so long, whatever its clock says; to others it looks fresh for as long as the clocks say.
+        let left = between(head.issued, head.until).min(FRESH * 10);
+        let fresh = between(now, head.until.min(head.issued.after(FRESH)));
         let asked = Asked { id: head.id, answer: answer.to_string(), until: Instant::now() + left };
-        match self.inner.seen.see(head.id, now.after(left), now) {
+        match self.inner.seen.see(head.id, left.max(fresh)) {
             Sight::First => Ok((asked, Some(command))),
             Sight::Again => Err(Refused::Repeated),
             Sight::Full => Ok((asked, None)),

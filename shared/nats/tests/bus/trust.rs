@@ -5,6 +5,7 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
 use warren_domain::time::{Clock, SystemClock};
@@ -45,14 +46,6 @@ impl Stranger {
         self.client.publish_with_reply(subject.to_owned(), answer.to_owned(), frame).await.unwrap();
         self.client.flush().await.unwrap();
     }
-}
-
-/// A frame that a real asker made, whole.
-async fn frame(nats: &Nats, stranger: &mut Stranger) -> async_nats::Message {
-    let asker = joined(nats, "asker").await;
-    let asked = asker.bus.request(SHARD, command(Action::Connect), SHORT);
-    let (heard, _) = tokio::join!(stranger.hears_on(SUBJECT), asked);
-    heard
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,30 +95,38 @@ async fn a_request_that_is_not_whole_and_ours_is_refused_and_counted() {
 async fn a_request_to_an_earlier_server_is_not_carried_out_by_the_next() {
     let nats = Nats::start().await.unwrap();
     let mut stranger = Stranger::at(&nats).await;
-    let old = frame(&nats, &mut stranger).await;
+    let asker = joined(&nats, "asker").await;
+    // Its deadline is far away, and its caller is gone.
+    let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+    let old = stranger.hears_on(SUBJECT).await;
+    asked.abort();
     let server = joined(&nats, "server").await;
-    // The clock must have gone on by a millisecond.
-    let made = SystemClock.now();
-    while SystemClock.now() == made {
+    // Clocks tell milliseconds, and the request may be younger by one than they say.
+    let made = SystemClock.now().after(Duration::from_millis(3));
+    while SystemClock.now() < made {
         tokio::task::yield_now().await;
     }
     let mut served = server.bus.serve(SHARD).await;
     stranger.says(SUBJECT, &old.reply.unwrap(), old.payload).await;
+    counted(&server, "request", "stale", 1).await;
     let asker = joined(&nats, "asker").await;
     let _asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Disconnect), LIMIT).await });
     assert_eq!(received(&mut served).await.command.action, Action::Disconnect);
 }
 
-/// Another machine's clock.
-#[derive(Debug)]
-struct Off {
-    by: Duration,
-    ahead: bool,
+/// Another machine's clock: by so many milliseconds ahead of ours.
+#[derive(Debug, Default)]
+struct Off(AtomicI64);
+
+impl Off {
+    fn by_seconds(seconds: i64) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(seconds * 1_000)))
+    }
 }
 
 impl Clock for Off {
     fn now(&self) -> Timestamp {
-        if self.ahead { SystemClock.now().after(self.by) } else { SystemClock.now().before(self.by) }
+        Timestamp::from_millis(SystemClock.now().as_millis() + self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -136,15 +137,15 @@ async fn what_is_too_old_or_from_the_future_is_refused_and_made_again_by_the_clo
     let server = joined(&nats, "server").await;
     let mut served = server.bus.serve(SHARD).await;
     // The first is within the minute, and its deadline has passed.
-    for (round, (by, ahead)) in (1..).zip([(30, false), (70, false), (70, true), (86_400, false), (86_400, true)]) {
-        let clock = Arc::new(Off { by: Duration::from_secs(by), ahead });
+    for (round, by) in (1..).zip([-30, -70, 70, -86_400, 86_400]) {
+        let clock = Off::by_seconds(by);
         let asker = joined_with(&nats, "asker", |options| Options { clock, ..options }).await;
         let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
         let first = stranger.hears_on(SUBJECT).await;
         let request = received(&mut served).await;
         counted(&server, "request", "stale", round).await;
         request.reply.send(Reply::Accepted).unwrap();
-        assert_eq!(asked.await.unwrap(), Ok(Reply::Accepted), "{by} s, ahead: {ahead}");
+        assert_eq!(asked.await.unwrap(), Ok(Reply::Accepted), "{by} s ahead");
         // The frame that was refused is not carried out later, and neither is the one that was taken.
         let second = stranger.hears_on(SUBJECT).await;
         for frame in [first, second] {
@@ -153,6 +154,48 @@ async fn what_is_too_old_or_from_the_future_is_refused_and_made_again_by_the_clo
         }
         counted(&server, "request", "repeated", round * 2).await;
     }
+    assert!(served.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_while_a_request_is_carried_out_lets_nobody_repeat_it() {
+    let nats = Nats::start().await.unwrap();
+    let mut stranger = Stranger::at(&nats).await;
+    let clock = Off::by_seconds(0);
+    let its = Arc::clone(&clock);
+    let server = joined_with(&nats, "server", |options| Options { clock: its, ..options }).await;
+    let mut served = server.bus.serve(SHARD).await;
+    let asker = joined(&nats, "asker").await;
+    let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+    let whole = stranger.hears_on(SUBJECT).await;
+    let request = received(&mut served).await;
+    for (round, seconds) in (1..).zip([30, 3_600, -3_600]) {
+        clock.0.store(seconds * 1_000, Ordering::Relaxed);
+        stranger.says(SUBJECT, whole.reply.as_ref().unwrap(), whole.payload.clone()).await;
+        counted(&server, "request", "repeated", round).await;
+    }
+    request.reply.send(Reply::Accepted).unwrap();
+    assert_eq!(asked.await.unwrap(), Ok(Reply::Accepted));
+    assert!(served.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_again_for_a_wrong_clock_is_good_at_that_process_alone() {
+    let nats = Nats::start().await.unwrap();
+    let mut stranger = Stranger::at(&nats).await;
+    let server = joined_with(&nats, "server", |options| Options { clock: Off::by_seconds(3_600), ..options }).await;
+    let mut served = server.bus.serve(SHARD).await;
+    let asker = joined(&nats, "asker").await;
+    let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+    let again = (stranger.hears_on(SUBJECT).await, stranger.hears_on(SUBJECT).await).1;
+    received(&mut served).await.reply.send(Reply::Accepted).unwrap();
+    assert_eq!(asked.await.unwrap(), Ok(Reply::Accepted));
+    // The next owner, when the time has come that the first one told.
+    let next = joined_with(&nats, "next", |options| Options { clock: Off::by_seconds(3_600), ..options }).await;
+    drop((served, server));
+    let mut served = next.bus.serve(SHARD).await;
+    stranger.says(SUBJECT, &again.reply.unwrap(), again.payload).await;
+    counted(&next, "request", "stale", 1).await;
     assert!(served.try_recv().is_err());
 }
 
