@@ -9,7 +9,7 @@ use std::collections::HashMap;
 const NAMED: usize = 5;
 
 /// How often each instance has logged in, and which epoch owned it, at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Logins(HashMap<String, Instance>);
 
 #[derive(Debug, Clone, Copy)]
@@ -18,13 +18,15 @@ struct Instance {
     epoch: i64,
 }
 
-/// The instances that logged in more often than they had to between two moments.
+/// The instances that logged in between two moments, besides those that did so once because their owner changed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct TooMany {
+pub(super) struct Needless {
     /// Those whose owner stayed the same: none of them had to.
-    pub(super) kept: Vec<String>,
-    /// Those whose owner changed: one login was due.
-    pub(super) moved: Vec<String>,
+    kept: Vec<String>,
+    /// Those whose owner changed, and who logged in more than the once that is due.
+    again: Vec<String>,
+    /// How many logged in once at a new owner: right, if that many were hit.
+    moved: usize,
 }
 
 impl Logins {
@@ -45,29 +47,38 @@ impl Logins {
         Ok(Self(members.collect::<Result<_>>()?))
     }
 
-    /// Who logged in more often since `before` than it had to.
-    pub(super) fn too_many_since(&self, before: &Self) -> TooMany {
-        let mut found = TooMany::default();
+    /// Who logged in since `before`.
+    pub(super) fn since(&self, before: &Self) -> Needless {
+        let mut found = Needless::default();
         for (id, now) in &self.0 {
             let Some(before) = before.0.get(id) else { continue };
             let logins = now.logins.saturating_sub(before.logins);
-            if now.epoch == before.epoch && logins > 0 {
-                found.kept.push(id.clone());
-            } else if now.epoch != before.epoch && logins > 1 {
-                found.moved.push(id.clone());
+            match (logins, now.epoch == before.epoch) {
+                (0, _) => {}
+                (_, true) => found.kept.push(id.clone()),
+                (1, false) => found.moved += 1,
+                (_, false) => found.again.push(id.clone()),
             }
         }
         found.kept.sort_unstable();
-        found.moved.sort_unstable();
+        found.again.sort_unstable();
         found
     }
 }
 
-impl std::fmt::Display for TooMany {
+impl Needless {
+    /// How many instances that is.
+    pub(super) fn count(&self) -> u64 {
+        (self.kept.len() + self.again.len()) as u64
+    }
+}
+
+impl std::fmt::Display for Needless {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let some = |ids: &[String]| ids.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         write!(formatter, "{} kept their owner ({})", self.kept.len(), some(&self.kept))?;
-        write!(formatter, ", {} logged in twice at another ({})", self.moved.len(), some(&self.moved))
+        write!(formatter, ", {} logged in again at another ({})", self.again.len(), some(&self.again))?;
+        write!(formatter, ", {} logged in once at another", self.moved)
     }
 }
 
@@ -82,8 +93,9 @@ mod tests {
         };
         let before = logins([("a", 1, 7), ("b", 1, 7), ("c", 3, 8), ("d", 2, 8)]);
         let after = logins([("a", 1, 7), ("b", 2, 7), ("c", 4, 9), ("d", 4, 9)]);
-        let wanted = TooMany { kept: vec!["b".to_owned()], moved: vec!["d".to_owned()] };
-        assert_eq!(after.too_many_since(&before), wanted);
-        assert_eq!(wanted.to_string(), "1 kept their owner (b), 1 logged in twice at another (d)");
+        let found = after.since(&before);
+        assert_eq!((found.count(), before.since(&before).count()), (2, 0));
+        let wanted = "1 kept their owner (b), 1 logged in again at another (d), 1 logged in once at another";
+        assert_eq!(found.to_string(), wanted);
     }
 }

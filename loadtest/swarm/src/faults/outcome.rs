@@ -42,8 +42,10 @@ pub struct Outcome {
     pub failures: Vec<(String, u64)>,
     /// Logins since the fault beyond those of the instances that were hit.
     pub disconnects: u64,
-    /// How many instances logged in more often than they had to, of those that kept their owner and of the others, with the ids
-    /// of some.
+    /// How many instances logged in though they kept their owner, or more than once at another; of forms that say when they
+    /// strike.
+    pub needless: u64,
+    /// Who that was, with the ids of some.
     pub disconnected: String,
     /// What part of the machine's CPUs was busy from the beginning of the load to the fault, 0 to 1.
     pub busy_before: Option<f64>,

@@ -30,7 +30,7 @@ pub struct Trial<'a> {
     pub(super) began: Began,
     pub(super) fault: Option<Instant>,
     pub(super) before: Stats,
-    pub(super) logins: Logins,
+    pub(super) logins: Option<Logins>,
     pub(super) replaced_at_most: u64,
     pub(super) deaths_at_most: Option<u32>,
 }
@@ -82,7 +82,7 @@ impl<'a> Trial<'a> {
             began,
             fault: None,
             before: stats,
-            logins: Logins::default(),
+            logins: None,
             replaced_at_most: 0,
             deaths_at_most: None,
             scene,
@@ -97,19 +97,19 @@ impl<'a> Trial<'a> {
     /// Waits for a random while; what comes next is the fault. `hit` instances will have to log in again because of it.
     ///
     /// # Errors
-    /// See [`Trial::strike_now`].
+    /// The simulator or Postgres does not answer.
     pub async fn strike(&mut self, hit: u64) -> Result<()> {
         let spread = self.scene.scale.spread.as_secs_f64();
         sleep(Duration::from_secs_f64(self.rng.random_range(0.0..=spread))).await;
+        self.logins = Some(Logins::now(self.scene).await?);
         self.strike_now(hit).await
     }
 
     /// The same at once; also for the part of a fault that counts, after one that only leads to it.
     ///
     /// # Errors
-    /// The simulator or Postgres does not answer.
+    /// The simulator does not answer.
     pub async fn strike_now(&mut self, hit: u64) -> Result<()> {
-        self.logins = Logins::now(self.scene).await?;
         self.before = self.scene.place.simulator.stats().await?;
         self.outcome.hit = hit;
         self.outcome.busy_before = CpuTime::now().zip(self.began.cpu).map(|(now, began)| now.busy_since(began));

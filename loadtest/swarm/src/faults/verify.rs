@@ -142,7 +142,10 @@ impl Trial<'_> {
         let simulator = &self.scene.place.simulator;
         let logins = simulator.stats().await?.logins.saturating_sub(self.before.logins);
         outcome.disconnects = logins.saturating_sub(outcome.hit);
-        outcome.disconnected = Logins::now(self.scene).await?.too_many_since(&self.logins).to_string();
+        if let Some(before) = &self.logins {
+            let needless = Logins::now(self.scene).await?.since(before);
+            (outcome.needless, outcome.disconnected) = (needless.count(), needless.to_string());
+        }
         let mut gaps: Vec<_> = simulator.gaps(self.began.gaps).await?.0;
         gaps.sort_unstable();
         outcome.gap_worst_ms = gaps.last().copied();

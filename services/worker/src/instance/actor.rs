@@ -276,7 +276,7 @@ impl Actor {
             Policy::Later(at_least) => {
                 self.failed(at_least);
                 if self.intent == Intent::Online {
-                    self.set_state(InstanceState::Connecting, Some(label(ending))).await?;
+                    self.set_state(InstanceState::Connecting, Some(reason(ending))).await?;
                 }
             }
             Policy::Restricted(reason, span) => {
@@ -359,7 +359,12 @@ impl Actor {
     }
 }
 
-/// The ending as a metric's label and a state's reason.
+/// The ending as a state's reason: who ended the connection is nothing to the users of the API.
+fn reason(ending: &Ending) -> &'static str {
+    if matches!(ending, Ending::Closed(_)) { label(&Ending::Closed(Loss::Network)) } else { label(ending) }
+}
+
+/// The ending as a metric's label.
 fn label(ending: &Ending) -> &'static str {
     match ending {
         Ending::Closed(Loss::Network) => "connection_lost",

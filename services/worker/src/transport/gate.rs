@@ -177,7 +177,8 @@ impl TransportFactory for GatedFactory {
     async fn create_transport(
         &self,
     ) -> Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>), anyhow::Error> {
-        self.gate.check()?;
+        let refused = |_: &Refusal| self.gate.losses.is(Loss::WriteRefused);
+        self.gate.check().inspect_err(refused)?;
         let dialled = match &self.route {
             None => self.dialer.dial().await,
             Some(route) => self.dialer.dial_through(route).await,
@@ -189,7 +190,7 @@ impl TransportFactory for GatedFactory {
             }
         })?;
         *self.gate.transport.lock().await = Some(inner.clone());
-        if let Err(refusal) = self.gate.check() {
+        if let Err(refusal) = self.gate.check().inspect_err(refused) {
             self.gate.close().await;
             return Err(refusal.into());
         }

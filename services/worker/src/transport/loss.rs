@@ -9,10 +9,11 @@ use wacore::net::TransportEvent;
 pub(crate) enum Loss {
     /// The other side, or what lies between.
     Network,
-    /// The gate: it did not let a write through, and the library closes a socket that fails.
+    /// The gate: it let a write or a dial not through, and the library closes a socket that fails.
     WriteRefused,
-    /// The library: it heard nothing for 20 s after a write. It measures that by the wall clock, at a keepalive that it skips
-    /// while an answer is due (whatsapp-rust 0.7, `keepalive_loop`), so it may be wrong.
+    /// The library, while the socket was still heard: a login that fails or takes too long; or nothing heard for 20 s after a
+    /// write, which it measures by the wall clock, at a keepalive whose ping it skips while an answer is due (whatsapp-rust 0.7,
+    /// `keepalive_loop`), so that it may be wrong.
     GivenUp,
 }
 
