@@ -54,7 +54,7 @@ pub(crate) struct Head {
 impl Head {
     /// Whether it was made a minute ago at most, and somebody still cares. `now` is by the clock that it was made by.
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
-        now <= self.until && now <= self.issued.after(FRESH) && now >= self.issued.before(FRESH)
+        now < self.until && now < self.issued.after(FRESH) && now >= self.issued.before(FRESH)
     }
 }
 
@@ -250,10 +250,10 @@ mod tests {
     #[test]
     fn time_runs_out() {
         let long = Head { until: NOW.after(FRESH * 10), ..head() };
-        assert!(long.is_fresh(NOW.after(FRESH)) && long.is_fresh(NOW.before(FRESH)));
         let moment = Duration::from_millis(1);
-        assert!(!long.is_fresh(NOW.after(FRESH + moment)) && !long.is_fresh(NOW.before(FRESH + moment)));
-        let short = Head { until: NOW, ..head() };
+        assert!(long.is_fresh(NOW.after(FRESH - moment)) && long.is_fresh(NOW.before(FRESH)));
+        assert!(!long.is_fresh(NOW.after(FRESH)) && !long.is_fresh(NOW.before(FRESH + moment)));
+        let short = Head { until: NOW.after(moment), ..head() };
         assert!(short.is_fresh(NOW) && !short.is_fresh(NOW.after(moment)));
     }
 }

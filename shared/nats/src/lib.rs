@@ -9,7 +9,9 @@
 //! a failover times out instead of being made again.
 //!
 //! Whoever can speak to the NATS server is not believed for that: every frame is authenticated with the cluster's secret, bound
-//! to its subjects, and good for a minute at most. A request is carried out once, however often it is repeated.
+//! to its subjects, and good for a minute at most, by the clock of whoever hears it. A request is carried out once by an owner,
+//! however often it is repeated; where clocks are apart or are set back, or the shard changes hands meanwhile, somebody who kept
+//! the frame and reaches the NATS server can have it carried out once more.
 //!
 //! Whether a frame is old is judged by the clocks of two machines. A request that is too old, from the future, over already or older
 //! than its server, by the clock of the one that is asked, is counted as `stale` and answered with what that process has for a

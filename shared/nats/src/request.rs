@@ -46,10 +46,13 @@ impl Inner {
             }
             self.metrics.retries.inc();
             // Another server may have taken it, or would.
-            match timeout_at(until.min(Instant::now() + pause), waiting.heard_of_a_taker()).await {
-                Ok(Heard::Reply(reply)) => return Ok(reply),
-                Ok(Heard::OtherTime(there)) => clock = Some((there, Instant::now())),
-                _ => {}
+            let over = until.min(Instant::now() + pause);
+            while let Ok(heard) = timeout_at(over, waiting.heard_of_a_taker()).await {
+                match heard {
+                    Heard::Reply(reply) => return Ok(reply),
+                    Heard::OtherTime(there) => clock = Some((there, Instant::now())),
+                    Heard::NotTaken | Heard::Away => {}
+                }
             }
             if Instant::now() >= until {
                 return Err(RequestError::NoResponder);

@@ -200,7 +200,7 @@ impl Serving {
 
     /// Passes a request on to its server, if it is believed and there is room; returns where its reply will be.
     fn take(&self, requests: &Requests, message: Message) -> Option<(Asked, oneshot::Receiver<Reply>)> {
-        let (asked, command) = match self.open(message) {
+        let (asked, command) = match self.open(message, requests.is_closed()) {
             Ok(opened) => opened,
             Err(reason) => {
                 self.inner.metrics.refused("request", reason);
@@ -235,8 +235,8 @@ impl Serving {
         Instant::now().checked_sub(age).is_none_or(|made| made < self.since)
     }
 
-    /// What is asked; without a command, there is no room to remember that it was carried out.
-    fn open(&self, message: Message) -> Result<(Asked, Option<Command>), Refused> {
+    /// What is asked; without a command, the server has left, or there is no room to remember that it was carried out.
+    fn open(&self, message: Message, has_left: bool) -> Result<(Asked, Option<Command>), Refused> {
         let answer = message.reply.ok_or(Refused::Malformed)?;
         let place = Place { subject: &message.subject, answer: &answer };
         let (head, body) = self.inner.envelopes.open(place, &message.payload)?;
@@ -245,15 +245,19 @@ impl Serving {
         if self.inner.seen.has(head.id) {
             return Err(Refused::Repeated);
         }
+        // The asker waits so long, whatever its clock says.
+        let left = between(head.issued, head.until).min(FRESH * 10);
+        let asked = Asked { id: head.id, answer: answer.to_string(), until: Instant::now() + left };
+        if has_left {
+            return Ok((asked, None));
+        }
         let Some(now) = now.filter(|now| head.is_fresh(*now) && !self.is_of_an_earlier_one(&head, *now)) else {
-            self.inner.tell_the_time(head.id, &answer);
+            self.inner.tell_the_time(head.id, &asked.answer);
             return Err(Refused::Stale);
         };
         let command = serde_json::from_slice(command).map_err(|_| Refused::Malformed)?;
-        // The asker waits so long, whatever its clock says; to others it looks fresh for as long as the clocks say.
-        let left = between(head.issued, head.until).min(FRESH * 10);
+        // And for so long it looks like one that may be carried out.
         let fresh = between(now, head.until.min(head.issued.after(FRESH)));
-        let asked = Asked { id: head.id, answer: answer.to_string(), until: Instant::now() + left };
         match self.inner.seen.see(head.id, left.max(fresh)) {
             Sight::First => Ok((asked, Some(command))),
             Sight::Again => Err(Refused::Repeated),
