@@ -141,6 +141,7 @@ impl Endpoint {
 pub async fn run(options: Options, ports: Ports, lifecycle: Lifecycle) -> Result<()> {
     options.validate().map_err(|message| Error::invalid("invalid_settings", message))?;
     ports.endpoint.check()?;
+    client::time::keep_steady();
     let shared = Shared::new(options, ports)?;
     let clock = renewal::start(&shared, &lifecycle);
     upkeep::start(&shared, &lifecycle);

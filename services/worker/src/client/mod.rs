@@ -9,6 +9,7 @@ mod inbound;
 pub(crate) mod literal;
 mod recovery;
 mod signals;
+pub(crate) mod time;
 
 pub(crate) use http::WebClient;
 pub(crate) use signals::{ContactChange, ContactSignal, LogoutCause, ReceiptSignal, Sign, Signal};

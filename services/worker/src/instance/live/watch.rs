@@ -6,7 +6,10 @@
 //! [`silent_after_s`]: crate::Options::silent_after_s
 
 use super::{Live, LiveEnd, Round};
-use crate::instance::{actor::Intent, policy::Ending};
+use crate::{
+    client,
+    instance::{actor::Intent, policy::Ending},
+};
 use std::{
     pin::Pin,
     time::{Duration, Instant},
@@ -95,9 +98,10 @@ impl Live<'_> {
         quiet.then_some(LiveEnd::Ended(Ending::Unanswered))
     }
 
+    /// When the server was heard last, as our clock tells it now.
     fn last_heard(&self) -> Option<Timestamp> {
-        let last_ms = i64::try_from(self.link.client.stats().last_data_received_ms).unwrap_or(0);
-        (last_ms > 0).then(|| Timestamp::from_millis(last_ms))
+        let ago = client::time::ago(self.link.client.stats().last_data_received_ms)?;
+        Some(self.actor.now().before(ago))
     }
 
     pub(super) fn note_last_heard(&mut self) {
