@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     point("login.before:10"),
     point("outbound.before_claim:20"),
     point("outbound.claimed:20"),
-    point("outbound.on_wire:60"),
+    point("outbound.on_wire:20"),
     point("outbound.acked:20"),
     point("outbound.reclaimed"),
     point("session.flushed:20"),

@@ -5,7 +5,7 @@ use crate::holds;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_dies_while_it_sends() {
-    holds(2, &["outbound.claimed:20", "outbound.on_wire:60"]).await;
+    holds(2, &["outbound.claimed:20", "outbound.on_wire:20"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,7 @@ fault_points! {
     killed_at_login_before: survives "login.before",
     killed_at_outbound_before_claim: survives "outbound.before_claim:4",
     killed_at_outbound_claimed: survives "outbound.claimed:4",
-    killed_at_outbound_on_wire: survives "outbound.on_wire:30",
+    killed_at_outbound_on_wire: survives "outbound.on_wire:4",
     killed_at_outbound_acked: survives "outbound.acked:4",
     killed_at_session_flushed: survives "session.flushed:6",
     killed_at_inbound_pending_stored: survives "inbound.pending_stored:2",

@@ -115,7 +115,7 @@ async fn killed_with_a_group_message_claimed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_with_a_group_message_on_the_wire() {
-    Round::begin().await.survives("outbound.on_wire:30").await;
+    Round::begin().await.survives("outbound.on_wire:3").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,18 +122,18 @@ impl SendGate {
         Err(Refusal::ClaimRefused)
     }
 
-    /// Everything that must hold before a write leaves.
-    async fn admit(&self) -> Result<(), Refusal> {
+    /// Everything that must hold before a write leaves. Whether a message is in it.
+    async fn admit(&self) -> Result<bool, Refusal> {
         self.check()?;
         let captured = self.barrier.take_captured()?;
         if captured.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         fault::point("outbound.before_claim");
         self.claim(captured).await?;
         fault::point("outbound.claimed");
         // The commit may have taken long.
-        self.check()
+        self.check().map(|()| true)
     }
 }
 
@@ -148,9 +148,11 @@ struct GatedTransport {
 impl Transport for GatedTransport {
     async fn send(&self, data: Bytes) -> Result<(), anyhow::Error> {
         // An error here poisons the library's socket: it closes and a new connection is made.
-        self.gate.admit().await.inspect_err(|_| self.gate.losses.is(Loss::WriteRefused))?;
+        let is_message = self.gate.admit().await.inspect_err(|_| self.gate.losses.is(Loss::WriteRefused))?;
         self.inner.send(data).await.inspect_err(|_| self.gate.losses.is(Loss::Network))?;
-        fault::point("outbound.on_wire");
+        if is_message {
+            fault::point("outbound.on_wire");
+        }
         Ok(())
     }
 
