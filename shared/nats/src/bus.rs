@@ -1,7 +1,7 @@
 //! The bus of one process, and what keeps it going.
 
 use crate::clock::{ProcessClock, ProcessTime, named};
-use crate::envelope::{Envelopes, FRESH, Head, Id, Kind, Place, Refused};
+use crate::envelope::{Envelopes, Head, Id, Kind, Place, Refused};
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::pending::{Heard, Pending};
@@ -14,7 +14,6 @@ use async_nats::{Client, Event, Message, StatusCode, Subscriber};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -194,10 +193,7 @@ impl Inner {
         let started = Instant::now();
         let waiting = self.pending.open()?;
         let subject = self.subjects.answer(waiting.id());
-        let issued = self.now();
-        let head = Head { kind: Kind::NotTaken, id: waiting.id(), issued, until: issued.after(FRESH) };
-        let place = Place { subject: &subject, answer: "" };
-        let Ok(frame) = self.envelopes.seal(place, head, |_| Ok::<_, Infallible>(()));
+        let frame = self.told(&subject, self.answering(waiting.id(), Kind::NotTaken), &[]);
         timeout(ROUND_TRIP, async {
             self.client.publish(subject, frame).await.ok()?;
             waiting.heard().await;

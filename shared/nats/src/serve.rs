@@ -103,8 +103,7 @@ impl Inner {
     fn not_taken(&self, asked: &Asked) {
         self.seen.forget(asked.id);
         self.metrics.not_taken.inc();
-        let head = self.answering(asked.id, Kind::NotTaken);
-        self.tell(&asked.answer, head, &[]);
+        self.tell(&asked.answer, self.answering(asked.id, Kind::NotTaken), &[]);
     }
 
     /// Tells the asker what time it is here, so that it asks again by that.
@@ -116,12 +115,17 @@ impl Inner {
 
     /// Answers with what is known already, if that needs no waiting.
     fn tell(&self, answer: &str, head: Head, body: &[u8]) {
+        self.try_publish(answer.to_owned(), self.told(answer, head, body));
+    }
+
+    /// The frame of an answer that is known already.
+    pub(crate) fn told(&self, answer: &str, head: Head, body: &[u8]) -> Bytes {
         let place = Place { subject: answer, answer: "" };
         let Ok(frame) = self.envelopes.seal(place, head, |frame| {
             frame.extend(body);
             Ok::<_, Infallible>(())
         });
-        self.try_publish(answer.to_owned(), frame);
+        frame
     }
 
     fn sealed(&self, asked: &Asked, kind: Kind, reply: &Reply) -> Option<Bytes> {
@@ -138,7 +142,7 @@ impl Inner {
         seal(&Reply::Refused(too_large("The answer is larger than what can be passed on.")))
     }
 
-    fn answering(&self, id: Id, kind: Kind) -> Head {
+    pub(crate) fn answering(&self, id: Id, kind: Kind) -> Head {
         let issued = self.now();
         Head { kind, id, issued, until: issued.after(FRESH) }
     }
@@ -241,17 +245,18 @@ impl Serving {
         let place = Place { subject: &message.subject, answer: &answer };
         let (head, body) = self.inner.envelopes.open(place, &message.payload)?;
         let (now, command) = self.now_by_the_clock_of(&head, &body)?;
-        // First: what was carried out is not to be made again, whatever the clocks say.
-        if self.inner.seen.has(head.id) {
-            return Err(Refused::Repeated);
-        }
         // The asker waits so long, whatever its clock says.
         let left = between(head.issued, head.until).min(FRESH * 10);
         let asked = Asked { id: head.id, answer: answer.to_string(), until: Instant::now() + left };
-        if has_left {
-            return Ok((asked, None));
-        }
-        let Some(now) = now.filter(|now| head.is_fresh(*now) && !self.is_of_an_earlier_one(&head, *now)) else {
+        let is_for_now = |now: &Timestamp| !has_left && head.is_fresh(*now) && !self.is_of_an_earlier_one(&head, *now);
+        let Some(now) = now.filter(is_for_now) else {
+            // What was carried out is not to be made again, whatever the clocks say.
+            if self.inner.seen.has(head.id) {
+                return Err(Refused::Repeated);
+            }
+            if has_left {
+                return Ok((asked, None));
+            }
             self.inner.tell_the_time(head.id, &asked.answer);
             return Err(Refused::Stale);
         };

@@ -19,7 +19,7 @@ struct Instance {
 }
 
 /// The instances that logged in between two moments, besides those that did so once because their owner changed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Needless {
     /// Those whose owner stayed the same: none of them had to.
     kept: Vec<String>,

@@ -132,12 +132,12 @@ impl Case {
     pub async fn run(&self, scene: &mut Scene, seed: u64) -> Result<Outcome> {
         let mut trial = Trial::begin(scene, self.fault, self.name, seed).await?;
         (self.inject)(&mut trial).await.with_context(|| format!("fault {} `{}`, seed {seed}", self.fault, self.name))?;
-        let looks_for_logins = trial.looks_for_logins();
+        let knows_logins = trial.logins.is_some() || !self.bounds.no_disconnects;
+        ensure!(knows_logins, "a form without disconnects has to say when it strikes: `Trial::strike`");
         let mut outcome = Box::pin(trial.verify()).await?;
         if self.bounds.no_failed_calls && outcome.failed_calls > 0 {
             outcome.violations.push(format!("{} calls failed: {:?}", outcome.failed_calls, outcome.failures));
         }
-        ensure!(looks_for_logins || !self.bounds.no_disconnects, "this form has to say when it strikes: `Trial::strike`");
         if self.bounds.no_disconnects && outcome.disconnects + outcome.needless > 0 {
             let (disconnects, who) = (outcome.disconnects, &outcome.disconnected);
             outcome.violations.push(format!("{disconnects} logins beyond those that were hit; of the instances, {who}"));

@@ -117,11 +117,6 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Whether it is known who had logged in how often at the fault.
-    pub(super) const fn looks_for_logins(&self) -> bool {
-        self.logins.is_some()
-    }
-
     /// When the fault came.
     ///
     /// # Errors

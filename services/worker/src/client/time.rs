@@ -45,7 +45,7 @@ impl Steady {
     }
 
     /// The time now, where the wall clock says `wall`.
-    fn told(&self, wall: Timestamp, now: Instant) -> Timestamp {
+    fn told(&self, wall: impl FnOnce() -> Timestamp, now: Instant) -> Timestamp {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(told.at);
         let time = told.time.after(passed);
@@ -53,7 +53,7 @@ impl Steady {
             return time;
         }
         let most = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX) / PART;
-        let off = wall.as_millis().saturating_sub(time.as_millis()).clamp(-most, most);
+        let off = wall().as_millis().saturating_sub(time.as_millis()).clamp(-most, most);
         *told = Told { time: Timestamp::from_millis(time.as_millis().saturating_add(off)), at: now };
         told.time
     }
@@ -61,7 +61,7 @@ impl Steady {
 
 impl TimeProvider for Steady {
     fn now_millis(&self) -> i64 {
-        self.told(SystemClock.now(), Instant::now()).as_millis()
+        self.told(|| SystemClock.now(), Instant::now()).as_millis()
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
         let steady = Steady::from(START, began);
         let at = |second| {
             let passed = Duration::from_secs(second);
-            steady.told(off(START.after(passed)), began + passed).as_millis() - START.as_millis()
+            steady.told(|| off(START.after(passed)), began + passed).as_millis() - START.as_millis()
         };
         (1..=seconds).map(at).collect()
     }
@@ -102,7 +102,7 @@ mod tests {
         let began = Instant::now();
         let steady = Steady::from(START, began);
         let step = STEP / 2;
-        assert_eq!(steady.told(START.after(HOUR), began + step), START.after(step));
+        assert_eq!(steady.told(|| START.after(HOUR), began + step), START.after(step));
     }
 
     #[test]

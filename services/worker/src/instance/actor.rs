@@ -361,7 +361,10 @@ impl Actor {
 
 /// The ending as a state's reason: who ended the connection is nothing to the users of the API.
 fn reason(ending: &Ending) -> &'static str {
-    if matches!(ending, Ending::Closed(_)) { label(&Ending::Closed(Loss::Network)) } else { label(ending) }
+    match ending {
+        Ending::Closed(_) => "connection_lost",
+        _ => label(ending),
+    }
 }
 
 /// The ending as a metric's label.

@@ -1,6 +1,6 @@
 //! Whom the bus believes: nobody for what he can reach, and nobody twice.
 
-use crate::common::{LIMIT, SECRET, SHORT, command, counted, heard, joined, joined_with, received};
+use crate::common::{Joined, LIMIT, SECRET, SHORT, command, counted, heard, joined, joined_with, received};
 use async_nats::Client;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use warren_domain::time::{Clock, SystemClock};
 use warren_domain::{InstanceId, Shard, TenantId, Timestamp};
@@ -49,10 +50,16 @@ impl Stranger {
     }
 }
 
+/// Asks the owner of the shard, for as long as a test waits.
+fn asks(asker: &Joined, action: Action) -> JoinHandle<Result<Reply, RequestError>> {
+    let bus = asker.bus.clone();
+    tokio::spawn(async move { bus.request(SHARD, command(action), LIMIT).await })
+}
+
 /// Waits until the server of the shard is heard: nobody makes again for a stranger what came before.
 async fn is_heard(nats: &Nats, served: &mut Receiver<Request>) {
     let asker = joined(nats, "first").await;
-    let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Disconnect), LIMIT).await });
+    let asked = asks(&asker, Action::Disconnect);
     let request = received(served).await;
     assert_eq!(request.command.action, Action::Disconnect);
     request.reply.send(Reply::Accepted).unwrap();
@@ -68,10 +75,7 @@ async fn a_request_that_is_not_whole_and_ours_is_refused_and_counted() {
     let mut others = server.bus.serve(Shard(8)).await;
     let asker = joined(&nats, "asker").await;
     // One that nobody has carried out: its receiver is not read.
-    let asked = tokio::spawn({
-        let bus = asker.bus.clone();
-        async move { bus.request(SHARD, command(Action::Connect), LIMIT).await }
-    });
+    let asked = asks(&asker, Action::Connect);
     let whole = stranger.hears_on(SUBJECT).await;
     let answer = whole.reply.clone().unwrap();
     let request = received(&mut served).await;
@@ -108,7 +112,7 @@ async fn a_request_to_an_earlier_server_is_not_carried_out_by_the_next() {
     let mut stranger = Stranger::at(&nats).await;
     let asker = joined(&nats, "asker").await;
     // Its deadline is far away, and its caller is gone.
-    let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+    let asked = asks(&asker, Action::Connect);
     let old = stranger.hears_on(SUBJECT).await;
     asked.abort();
     let server = joined(&nats, "server").await;
@@ -125,7 +129,7 @@ async fn a_request_to_an_earlier_server_is_not_carried_out_by_the_next() {
 }
 
 /// Another machine's clock: by so many milliseconds ahead of ours.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Off(AtomicI64);
 
 impl Off {
@@ -150,7 +154,7 @@ async fn what_is_too_old_or_from_the_future_is_refused_and_made_again_by_the_clo
     for (round, by) in (1..).zip([-30, -70, 70, -86_400, 86_400]) {
         let clock = Off::by_seconds(by);
         let asker = joined_with(&nats, "asker", |options| Options { clock, ..options }).await;
-        let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+        let asked = asks(&asker, Action::Connect);
         let first = stranger.hears_on(SUBJECT).await;
         let request = received(&mut served).await;
         counted(&server, "request", "stale", round).await;
@@ -176,7 +180,7 @@ async fn a_clock_that_jumps_while_a_request_is_carried_out_lets_nobody_repeat_it
     let server = joined_with(&nats, "server", |options| Options { clock: its, ..options }).await;
     let mut served = server.bus.serve(SHARD).await;
     let asker = joined(&nats, "asker").await;
-    let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+    let asked = asks(&asker, Action::Connect);
     let whole = stranger.hears_on(SUBJECT).await;
     let request = received(&mut served).await;
     for (round, seconds) in (1..).zip([30, 3_600, -3_600]) {
@@ -196,7 +200,7 @@ async fn what_was_made_again_for_a_wrong_clock_is_good_at_that_process_alone() {
     let server = joined_with(&nats, "server", |options| Options { clock: Off::by_seconds(3_600), ..options }).await;
     let mut served = server.bus.serve(SHARD).await;
     let asker = joined(&nats, "asker").await;
-    let asked = tokio::spawn(async move { asker.bus.request(SHARD, command(Action::Connect), LIMIT).await });
+    let asked = asks(&asker, Action::Connect);
     let again = (stranger.hears_on(SUBJECT).await, stranger.hears_on(SUBJECT).await).1;
     received(&mut served).await.reply.send(Reply::Accepted).unwrap();
     assert_eq!(asked.await.unwrap(), Ok(Reply::Accepted));
@@ -268,10 +272,7 @@ async fn a_forged_answer_is_not_believed_and_the_true_one_still_comes() {
     });
     assert_eq!(first, Ok(Reply::NotFound));
     let replayed = stranger.hears_on("_INBOX_asker").await.payload;
-    let asked = tokio::spawn({
-        let bus = asker.bus.clone();
-        async move { bus.request(SHARD, command(Action::Connect), LIMIT).await }
-    });
+    let asked = asks(&asker, Action::Connect);
     let request = received(&mut served).await;
     let answer = loop {
         let heard = stranger.hears_on(SUBJECT).await;
@@ -299,10 +300,7 @@ async fn a_request_that_is_made_again_is_carried_out_once() {
     let server = joined(&nats, "server").await;
     let mut served = server.bus.serve(SHARD).await;
     let asker = joined(&nats, "asker").await;
-    let asked = tokio::spawn({
-        let bus = asker.bus.clone();
-        async move { bus.request(SHARD, command(Action::Connect), LIMIT).await }
-    });
+    let asked = asks(&asker, Action::Connect);
     let answer = stranger.hears_on(SUBJECT).await.reply.unwrap();
     let request = received(&mut served).await;
     // "No responders", as a NATS server says it, though there is one.
