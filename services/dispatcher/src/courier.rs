@@ -203,9 +203,7 @@ impl Courier {
     /// How long nothing has to be done by itself.
     fn wait(&self, now: Timestamp) -> Duration {
         let clock = Instant::now();
-        let until = |at: Timestamp| {
-            Duration::from_millis(u64::try_from(at.as_millis().saturating_sub(now.as_millis())).unwrap_or(0))
-        };
+        let until = |at: Timestamp| at.since(now);
         let lanes = self.flows.iter().filter_map(|running| running.flow.next_at()).map(until);
         let paused = self.gathered.standing.paused_until.filter(|at| *at > now).map(until);
         let probe = self.circuit.probe_in(clock).filter(|wait| !wait.is_zero());

@@ -88,8 +88,7 @@ async fn schedule(shared: Arc<Shared>) {
                     let shard = Shard::of(instance, shared.ports.shard_count);
                     shared.ports.bus.ring(Topic::Outbound(shard), Ring::Outbound(instance));
                 }
-                let left = released.next.map(|next| next.as_millis().saturating_sub(now.as_millis()));
-                let left = left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0)));
+                let left = released.next.map(|next| next.since(now));
                 pause = left.map_or(SCHEDULE_EVERY, |left| left.clamp(SCHEDULE_SOONEST, SCHEDULE_EVERY));
             }
             Err(error) if error.kind == ErrorKind::Unavailable => {}

@@ -38,6 +38,12 @@ impl Timestamp {
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
+
+    /// How much later this point is than `earlier`; zero if it is not later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -108,5 +114,12 @@ mod tests {
         assert_eq!(at.to_string(), "2026-01-01T00:00:00.123Z");
         assert_eq!("2026-01-01T00:00:00.123Z".parse::<Timestamp>().unwrap(), at);
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn a_span_is_from_the_earlier_to_the_later() {
+        let (earlier, later) = (Timestamp::from_millis(-500), Timestamp::from_millis(1_000));
+        assert_eq!((later.since(earlier), earlier.since(later)), (Duration::from_millis(1_500), Duration::ZERO));
+        assert_eq!(Timestamp::from_millis(i64::MAX).since(earlier), Duration::from_millis(i64::MAX.unsigned_abs()));
     }
 }

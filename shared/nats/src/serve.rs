@@ -235,7 +235,7 @@ impl Serving {
 
     /// Whether a request was made before this server was there, to the millisecond that clocks tell.
     fn is_of_an_earlier_one(&self, head: &Head, now: Timestamp) -> bool {
-        let age = between(head.issued, now).saturating_sub(Duration::from_millis(1));
+        let age = now.since(head.issued).saturating_sub(Duration::from_millis(1));
         Instant::now().checked_sub(age).is_none_or(|made| made < self.since)
     }
 
@@ -246,7 +246,7 @@ impl Serving {
         let (head, body) = self.inner.envelopes.open(place, &message.payload)?;
         let (now, command) = self.now_by_the_clock_of(&head, &body)?;
         // The asker waits so long, whatever its clock says.
-        let left = between(head.issued, head.until).min(FRESH * 10);
+        let left = head.until.since(head.issued).min(FRESH * 10);
         let asked = Asked { id: head.id, answer: answer.to_string(), until: Instant::now() + left };
         let is_for_now = |now: &Timestamp| !has_left && head.is_fresh(*now) && !self.is_of_an_earlier_one(&head, *now);
         let Some(now) = now.filter(is_for_now) else {
@@ -262,16 +262,11 @@ impl Serving {
         };
         let command = serde_json::from_slice(command).map_err(|_| Refused::Malformed)?;
         // And for so long it looks like one that may be carried out.
-        let fresh = between(now, head.until.min(head.issued.after(FRESH)));
+        let fresh = head.until.min(head.issued.after(FRESH)).since(now);
         match self.inner.seen.see(head.id, left.max(fresh)) {
             Sight::First => Ok((asked, Some(command))),
             Sight::Again => Err(Refused::Repeated),
             Sight::Full => Ok((asked, None)),
         }
     }
-}
-
-/// From one moment to a later one; nothing if it is not later.
-fn between(earlier: Timestamp, later: Timestamp) -> Duration {
-    Duration::from_millis(u64::try_from(later.as_millis().saturating_sub(earlier.as_millis())).unwrap_or_default())
 }

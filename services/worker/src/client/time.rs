@@ -25,7 +25,7 @@ pub(crate) fn keep_steady() {
 /// How long ago that was, of a moment as the library notes them; `None` if it has noted none yet.
 pub(crate) fn ago(noted_ms: u64) -> Option<Duration> {
     let noted = i64::try_from(noted_ms).ok().filter(|noted| *noted > 0)?;
-    Some(Duration::from_millis(u64::try_from(wacore::time::now_millis().saturating_sub(noted)).unwrap_or(0)))
+    Some(Timestamp::from_millis(wacore::time::now_millis()).since(Timestamp::from_millis(noted)))
 }
 
 /// A time that follows another.

@@ -343,7 +343,7 @@ fn state(row: &Outbound, now: Timestamp) -> RowState {
         handed_epoch: row.handed_epoch,
         delivery: row.message.delivery,
         expired: row.message.expires_at.is_some_and(|at| at <= now),
-        age: Duration::from_millis(u64::try_from(now.as_millis() - first_handed.as_millis()).unwrap_or(0)),
+        age: now.since(first_handed),
     }
 }
 

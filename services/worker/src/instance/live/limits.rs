@@ -150,10 +150,9 @@ impl Live<'_> {
     /// Ends a restriction whose time is over, and one that a login disproves. Sets the alarm for one that is not over.
     pub(super) fn review_restriction(&mut self) -> Round {
         let restriction = self.actor.instance.restriction?;
-        let left = restriction.restarts_at.as_millis().saturating_sub(self.actor.now().as_millis());
-        let is_over = left <= 0 || restriction.reason == RestrictionReason::TemporaryBan;
+        let left = restriction.restarts_at.since(self.actor.now());
+        let is_over = left.is_zero() || restriction.reason == RestrictionReason::TemporaryBan;
         if !is_over {
-            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
             self.alarm_within(left.min(LONGEST));
             return None;
         }

@@ -11,10 +11,7 @@ use crate::{
     },
 };
 use futures::future::BoxFuture;
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Instant};
 use warren_domain::{FailureReason, MessageStatus, message::Outbound};
 use warren_ports::ledger::{Acquaintance, Op};
 use warren_runtime::fault;
@@ -137,9 +134,7 @@ impl Live<'_> {
         match finished.sent {
             Sent::Written => {
                 self.queue.written(id);
-                let accepted = message.times.created.as_millis();
-                let waited = self.actor.now().as_millis().saturating_sub(accepted);
-                let seconds = Duration::from_millis(u64::try_from(waited).unwrap_or(0)).as_secs_f64();
+                let seconds = self.actor.now().since(message.times.created).as_secs_f64();
                 self.actor.shared.metrics.send_seconds.with_label_values(&["hand"]).observe(seconds);
                 None
             }

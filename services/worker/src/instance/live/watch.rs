@@ -117,8 +117,7 @@ impl Live<'_> {
     /// How long until the server counts as silent if nothing is heard.
     fn until_silent(&self) -> Duration {
         let Some(last) = self.last_heard() else { return self.silent_after() };
-        let left = last.after(self.silent_after()).as_millis().saturating_sub(self.actor.now().as_millis());
-        Duration::from_millis(u64::try_from(left).unwrap_or(0)).saturating_add(Duration::from_millis(1))
+        last.after(self.silent_after()).since(self.actor.now()).saturating_add(Duration::from_millis(1))
     }
 
     fn look_at_health(&mut self) -> Round {
