@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use warren_testkit::eventually;
 
-const BOUNDS: Bounds = Bounds { no_failed_calls: true, no_disconnects: true, ..Bounds::NONE };
+const BOUNDS: Bounds = Bounds { no_failed_calls: true, no_doubt: true, no_disconnects: true, ..Bounds::NONE };
 
 const fn case(
     name: &'static str,
@@ -21,11 +21,16 @@ pub(super) const CASES: &[Case] = &[
     case("leader killed", |trial| leader_killed(trial).boxed_local()),
     case("follower killed", |trial| follower_killed(trial).boxed_local()),
     case("majority killed", |trial| majority_killed(trial).boxed_local()),
-    case("leader killed, then a worker", |trial| leader_then_worker(trial).boxed_local()),
+    Case {
+        bounds: Bounds { no_doubt: false, detected_s: Some(DETECTED), ..BOUNDS },
+        ..case("leader killed, then a worker", |trial| leader_then_worker(trial).boxed_local())
+    },
 ];
 
 /// A new leader must be there by then.
 const NEW_LEADER: f64 = 1.0;
+/// When a leader that has just begun must have seen the death of a worker: it waits for a lease of 3 s to expire first.
+const DETECTED: f64 = NEW_LEADER + 3.0;
 /// Looks for a leader, that often.
 const LOOK: Duration = Duration::from_millis(20);
 

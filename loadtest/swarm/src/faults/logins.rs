@@ -27,6 +27,8 @@ pub(super) struct Needless {
     again: Vec<String>,
     /// How many logged in once at a new owner: right, if that many were hit.
     moved: usize,
+    /// The most that any one logged in.
+    pub(super) most: u64,
 }
 
 impl Logins {
@@ -53,6 +55,7 @@ impl Logins {
         for (id, now) in &self.0 {
             let Some(before) = before.0.get(id) else { continue };
             let logins = now.logins.saturating_sub(before.logins);
+            found.most = found.most.max(logins);
             match (logins, now.epoch == before.epoch) {
                 (0, _) => {}
                 (_, true) => found.kept.push(id.clone()),
@@ -95,6 +98,7 @@ mod tests {
         let after = logins([("a", 1, 7), ("b", 2, 7), ("c", 4, 9), ("d", 4, 9)]);
         let found = after.since(&before);
         assert_eq!((found.count(), before.since(&before).count()), (2, 0));
+        assert_eq!((found.most, before.since(&before).most), (2, 0));
         let wanted = "1 kept their owner (b), 1 logged in again at another (d), 1 logged in once at another";
         assert_eq!(found.to_string(), wanted);
     }

@@ -5,11 +5,13 @@
 
 mod clocks;
 mod coordinators;
+mod failed_sends;
 mod fault_points;
 mod file;
 mod gateway_killed;
 mod logins;
 mod machine;
+mod missed;
 mod nats_away;
 mod network_cut;
 mod outcome;
@@ -29,6 +31,7 @@ mod worker_killed;
 mod worker_paused;
 
 pub use file::Runs;
+pub use missed::missed;
 pub use outcome::{Outcome, Spread, Summary};
 pub use scale::Scale;
 pub use scene::{Admission, Needs, Scene};
@@ -63,8 +66,12 @@ pub struct Case {
 pub struct Bounds {
     /// Whether no API call may fail for good.
     pub no_failed_calls: bool,
+    /// Whether not even a send that may not be repeated can be in doubt: no owner ends, and no connection of an instance.
+    pub no_doubt: bool,
     /// Whether no instance may lose its connection that was not hit.
     pub no_disconnects: bool,
+    /// How often one instance may log in: more is flapping.
+    pub logins_at_most: Option<u64>,
     /// The median and the worst time until the last instance is connected, seconds, of full runs.
     pub last_connected_s: Option<(f64, f64)>,
     /// The longest time to the decision, seconds, of full runs.
@@ -79,12 +86,38 @@ impl Bounds {
     /// Nothing but the invariants.
     const NONE: Self = Self {
         no_failed_calls: false,
+        no_doubt: false,
         no_disconnects: false,
+        logins_at_most: None,
         last_connected_s: None,
         detected_s: None,
         gap_p99_ms: None,
         gap_worst_ms: None,
     };
+
+    /// Adds to the violations of a run, of whatever size, what it promises and does not hold.
+    fn judge(&self, outcome: &mut Outcome) {
+        let mut wrong = Vec::new();
+        if self.no_failed_calls && outcome.failed_calls > 0 {
+            wrong.push(format!("{} calls failed: {:?}", outcome.failed_calls, outcome.failures));
+        }
+        if outcome.failed_sends > 0 {
+            wrong.push(format!("{} sends ended failed without need", outcome.failed_sends));
+        }
+        if self.no_doubt && outcome.sends_in_doubt > 0 {
+            wrong.push(format!("{} sends were in doubt and ended failed", outcome.sends_in_doubt));
+        }
+        if self.no_disconnects && outcome.disconnects + outcome.needless > 0 {
+            let (disconnects, who) = (outcome.disconnects, &outcome.disconnected);
+            wrong.push(format!("{disconnects} logins beyond those that were hit; of the instances, {who}"));
+        }
+        if let Some(most) = self.logins_at_most
+            && outcome.most_logins > most
+        {
+            wrong.push(format!("an instance logged in {} times, of at most {most}", outcome.most_logins));
+        }
+        outcome.violations.append(&mut wrong);
+    }
 }
 
 /// Every form of every fault, in their order.
@@ -132,16 +165,14 @@ impl Case {
     pub async fn run(&self, scene: &mut Scene, seed: u64) -> Result<Outcome> {
         let mut trial = Trial::begin(scene, self.fault, self.name, seed).await?;
         (self.inject)(&mut trial).await.with_context(|| format!("fault {} `{}`, seed {seed}", self.fault, self.name))?;
-        let knows_logins = trial.logins.is_some() || !self.bounds.no_disconnects;
-        ensure!(knows_logins, "a form without disconnects has to say when it strikes: `Trial::strike`");
+        let asks_for_logins = self.bounds.no_disconnects || self.bounds.logins_at_most.is_some();
+        ensure!(
+            trial.logins.is_some() || !asks_for_logins,
+            "a form that bounds logins says when it strikes: `Trial::strike`"
+        );
         let mut outcome = Box::pin(trial.verify()).await?;
-        if self.bounds.no_failed_calls && outcome.failed_calls > 0 {
-            outcome.violations.push(format!("{} calls failed: {:?}", outcome.failed_calls, outcome.failures));
-        }
-        if self.bounds.no_disconnects && outcome.disconnects + outcome.needless > 0 {
-            let (disconnects, who) = (outcome.disconnects, &outcome.disconnected);
-            outcome.violations.push(format!("{disconnects} logins beyond those that were hit; of the instances, {who}"));
-        }
+        outcome.default_admission = self.admission == Admission::Default;
+        self.bounds.judge(&mut outcome);
         Ok(outcome)
     }
 
@@ -152,37 +183,6 @@ impl Case {
     pub async fn run_alone(&self, binary: &Path, scale: Scale, seed: u64) -> Result<Outcome> {
         let mut scene = Scene::prepare(binary, &self.needs, scale, self.admission).await?;
         self.run(&mut scene, seed).await
-    }
-
-    /// Which of the promised figures these full runs of it miss.
-    #[must_use]
-    pub fn missed(&self, outcomes: &[Outcome]) -> Vec<String> {
-        let runs: Vec<_> = outcomes.iter().filter(|run| run.fault == self.fault && run.case == self.name).collect();
-        let spread = |figure: fn(&Outcome) -> Option<f64>| Spread::of(runs.iter().filter_map(|run| figure(run)));
-        let mut missed = Vec::new();
-        if let (Some((median, worst)), Some(spread)) = (self.bounds.last_connected_s, spread(|run| run.last_connected_s))
-            && (spread.median > median || spread.worst > worst)
-        {
-            let (seen_median, seen_worst) = (spread.median, spread.worst);
-            missed.push(format!("last connected {seen_median:.2} s, worst {seen_worst:.2} s, of {median} s and {worst} s"));
-        }
-        if let (Some(most), Some(spread)) = (self.bounds.detected_s, spread(|run| run.detected_s))
-            && spread.worst > most
-        {
-            missed.push(format!("detected after {:.2} s at worst, of {most} s", spread.worst));
-        }
-        let longest = |figure: fn(&Outcome) -> Option<u64>| runs.iter().filter_map(|run| figure(run)).max();
-        for (who, most, gap) in [
-            ("99 of 100 instances were", self.bounds.gap_p99_ms, longest(|run| run.gap_p99_ms)),
-            ("an instance was", self.bounds.gap_worst_ms, longest(|run| run.gap_worst_ms)),
-        ] {
-            if let (Some(most), Some(gap)) = (most, gap)
-                && gap > most
-            {
-                missed.push(format!("{who} away for {gap} ms at worst, of {most} ms"));
-            }
-        }
-        missed
     }
 }
 

@@ -11,7 +11,7 @@ const fn case(
     no_failed_calls: bool,
     inject: for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>,
 ) -> Case {
-    let bounds = Bounds { no_failed_calls, no_disconnects: true, ..Bounds::NONE };
+    let bounds = Bounds { no_failed_calls, no_doubt: true, no_disconnects: true, ..Bounds::NONE };
     Case { fault: 7, name, repetitions: 5, needs: Needs::USUAL, bounds, admission: Admission::Benchmark, inject }
 }
 
@@ -43,6 +43,10 @@ async fn away(trial: &mut Trial<'_>) -> Result<()> {
 /// Whoever was told "not now" was told within so many milliseconds, and when to come again.
 pub(super) fn refusals(trial: &mut Trial<'_>, within: u64) {
     let counts = trial.load().counts();
+    // Where a server is away for less than it takes to say so, nobody is told.
+    if trial.scene.is_full() && counts.server_errors == 0 {
+        trial.wrong("nobody was told \"not now\" while a server was away");
+    }
     if trial.scene.is_full() && counts.slowest_refusal_ms > within {
         trial.wrong(format!("a refusal came after {} ms", counts.slowest_refusal_ms));
     }

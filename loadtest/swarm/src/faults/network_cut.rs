@@ -12,7 +12,8 @@ use warren_testkit::{Chaos, Direction};
 type Inject = for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>;
 
 const fn case(name: &'static str, inject: Inject) -> Case {
-    let bounds = Bounds::NONE;
+    // One takeover: to another worker, and back when this one has come again.
+    let bounds = Bounds { logins_at_most: Some(2), ..Bounds::NONE };
     let needs = Needs::OWN_POSTGRES;
     Case { fault: 10, name, repetitions: 2, needs, bounds, admission: Admission::Benchmark, inject }
 }

@@ -40,6 +40,12 @@ pub struct Outcome {
     pub failed_calls: u64,
     /// Why.
     pub failures: Vec<(String, u64)>,
+    /// Sends that ended `failed` though nothing that was broken makes them.
+    pub failed_sends: u64,
+    /// Sends that ended `failed` and may not be repeated (`at_most_once`), accepted before all was well again.
+    pub sends_in_doubt: u64,
+    /// Whether instances connected as fast as the settings have it, and not as fast as benchmarks need.
+    pub default_admission: bool,
     /// Logins since the fault beyond those of the instances that were hit.
     pub disconnects: u64,
     /// How many instances logged in though they kept their owner, or more than once at another; of forms that say when they
@@ -47,6 +53,8 @@ pub struct Outcome {
     pub needless: u64,
     /// Who that was, with the ids of some.
     pub disconnected: String,
+    /// The most logins of one instance since the fault; of forms that say when they strike.
+    pub most_logins: u64,
     /// What part of the machine's CPUs was busy from the beginning of the load to the fault, 0 to 1.
     pub busy_before: Option<f64>,
     /// From the fault to the decision that something is gone.
@@ -145,8 +153,14 @@ pub struct Summary {
     pub detected_s: Option<Spread>,
     /// Of the runs that measured it.
     pub reassigned_s: Option<Spread>,
-    /// Of the runs that measured it.
+    /// Of the runs that measured it, at the admission of benchmarks.
     pub last_connected_s: Option<Spread>,
+    /// Of the runs that measured it, at the default admission.
+    pub last_connected_default_s: Option<Spread>,
+    /// As in [`Outcome`], all runs together.
+    pub failed_sends: u64,
+    /// As in [`Outcome`], all runs together.
+    pub sends_in_doubt: u64,
     /// What decided everything random, run by run.
     pub seeds: Vec<u64>,
     /// What was violated, with the seed of its run.
@@ -177,7 +191,10 @@ impl Summary {
             busy_before: spread(|run| run.busy_before),
             detected_s: spread(|run| run.detected_s),
             reassigned_s: spread(|run| run.reassigned_s),
-            last_connected_s: spread(|run| run.last_connected_s),
+            last_connected_s: spread(|run| run.last_connected_s.filter(|_| !run.default_admission)),
+            last_connected_default_s: spread(|run| run.last_connected_s.filter(|_| run.default_admission)),
+            failed_sends: sum(|run| run.failed_sends),
+            sends_in_doubt: sum(|run| run.sends_in_doubt),
             seeds: runs.iter().map(|run| run.seed).collect(),
             violations: violations.collect(),
         }
@@ -202,6 +219,19 @@ mod tests {
         let summary = Summary::of(1, &[run(1, 7, Some(1.0)), run(2, 8, None), run(1, 9, None)]);
         assert_eq!((summary.runs, summary.acked, summary.seeds), (2, 20, vec![7, 9]));
         assert_eq!(summary.detected_s, Some(Spread { median: 1.0, worst: 1.0 }));
+    }
+
+    #[test]
+    fn a_summary_keeps_the_admissions_apart() {
+        let run = |default_admission, connected| Outcome {
+            fault: 1,
+            default_admission,
+            last_connected_s: Some(connected),
+            ..Outcome::default()
+        };
+        let summary = Summary::of(1, &[run(false, 2.0), run(true, 27.0)]);
+        assert_eq!(summary.last_connected_s, Some(Spread { median: 2.0, worst: 2.0 }));
+        assert_eq!(summary.last_connected_default_s, Some(Spread { median: 27.0, worst: 27.0 }));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const fn case(
     no_failed_calls: bool,
     inject: for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>,
 ) -> Case {
-    let bounds = Bounds { no_failed_calls, ..Bounds::NONE };
+    let bounds = Bounds { no_failed_calls, no_doubt: true, ..Bounds::NONE };
     Case { fault: 9, name, repetitions: 5, needs: Needs::OWN_POSTGRES, bounds, admission: Admission::Benchmark, inject }
 }
 

@@ -10,7 +10,7 @@ use warren_testkit::cluster::{Cluster, Node, Role};
 type Inject = for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>;
 
 const fn case(name: &'static str, inject: Inject) -> Case {
-    let bounds = Bounds { no_failed_calls: true, gap_p99_ms: Some(300), ..Bounds::NONE };
+    let bounds = Bounds { no_failed_calls: true, no_doubt: true, gap_p99_ms: Some(300), ..Bounds::NONE };
     Case { fault: 18, name, repetitions: 5, needs: Needs::USUAL, bounds, admission: Admission::Benchmark, inject }
 }
 

@@ -13,7 +13,7 @@ pub(super) const CASES: &[Case] = &[Case {
     name: "every kind at once",
     repetitions: 5,
     needs: Needs::USUAL,
-    bounds: Bounds { no_failed_calls: true, ..Bounds::NONE },
+    bounds: Bounds { no_failed_calls: true, no_doubt: true, ..Bounds::NONE },
     admission: Admission::Benchmark,
     inject: |trial| every_kind(trial).boxed_local(),
 }];

@@ -1,13 +1,14 @@
 //! The end of a run: the cluster heals by itself, and every invariant is held against what happened.
 
+use super::failed_sends::FailedSends;
 use super::logins::Logins;
 use super::outcome::Outcome;
 use super::trial::Trial;
-use crate::history::{End, History, Throughput};
+use crate::history::{History, Throughput};
 use crate::invariant::{Invariant, check};
 use crate::load::{Kind, Record};
 use crate::witness::{Follower, ownership};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rand::RngExt as _;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -19,6 +20,7 @@ impl Trial<'_> {
     /// Lets the cluster heal by itself, then checks everything.
     pub(super) async fn verify(mut self) -> Result<Outcome> {
         let fault = self.struck()?;
+        let looks = self.scene.stranger.look_meanwhile(&self.scene.fleet);
         self.heal(fault).await?;
         let healed = Instant::now();
         sleep(self.scene.scale.steady).await;
@@ -32,11 +34,16 @@ impl Trial<'_> {
         }
         let probes = self.probe().await?;
         let mut history = self.history(&record, &probes).await?;
+        history.looks.extend(looks.await.context("the stranger")?);
         let steady = (self.began.at + Duration::from_millis(500), fault);
         history.throughput = Some(self.throughput(steady, (healed, ended), fault));
         self.measure("taken_per_s_before", self.watch.throughput(steady.0, steady.1));
         self.measure("taken_per_s_after", self.watch.throughput(healed, ended));
         history.memory = self.watch.memory(fault);
+        // The probes come after the record's.
+        let accepted = record.sent.iter().map(|sent| Some(sent.accepted)).chain(std::iter::repeat(None));
+        let failed = FailedSends::of(history.sends.iter().zip(accepted), healed);
+        (self.outcome.failed_sends, self.outcome.sends_in_doubt) = (failed.inexcusable, failed.in_doubt);
         self.conclude(&history).await?;
         Ok(self.outcome)
     }
@@ -89,7 +96,10 @@ impl Trial<'_> {
     async fn history(&mut self, record: &Record, probes: &Record) -> Result<History> {
         let scene = &mut *self.scene;
         let mut history = scene.witness.history(record, probes, &self.mark).await?;
-        let followers: [(usize, &dyn Follower); 2] = [(0, &scene.stream), (0, &scene.receiver)];
+        let mut followers: Vec<(usize, &dyn Follower)> = vec![(0, &scene.stream), (0, &scene.receiver)];
+        if scene.has_bystander {
+            followers.push((0, scene.bystander.as_ref()));
+        }
         scene.witness.readers(&mut history, &followers, scene.scale.patience).await?;
         history.looks = scene.stranger.look(&scene.fleet, record).await;
         history.ownership = ownership(&scene.cluster.servers.ledger, self.began.since_1970_ms).await?;
@@ -131,10 +141,8 @@ impl Trial<'_> {
         let sessions = &history.sessions;
         outcome.undecryptable = sessions.undecryptable_inbound + sessions.undecryptable_outbound + sessions.retry_receipts;
         outcome.replaced = history.ownership.replaced;
-        let failed = history.sends.iter().filter(|send| send.end == End::Failed).count();
         let recovered = history.logged.iter().filter(|logged| logged.recovered).count();
         outcome.measured.insert("told_by_the_own_phone".to_owned(), recovered as f64);
-        outcome.measured.insert("sends_reported_failed".to_owned(), failed as f64);
         let worker = history.memory.iter().find(|memory| memory.kind == "worker");
         outcome.worst_worker_memory = worker.map_or(0, |memory| memory.worst);
         outcome.worst_webhook_lag_s = self.watch.worst_webhook_lag();
@@ -145,6 +153,7 @@ impl Trial<'_> {
         if let Some(before) = &self.logins {
             let needless = Logins::now(self.scene).await?.since(before);
             (outcome.needless, outcome.disconnected) = (needless.count(), needless.to_string());
+            outcome.most_logins = needless.most;
         }
         let mut gaps: Vec<_> = simulator.gaps(self.began.gaps).await?.0;
         gaps.sort_unstable();

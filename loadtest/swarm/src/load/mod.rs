@@ -39,6 +39,8 @@ pub struct Sent {
     pub payload: String,
     /// Whether it must not be tried again when in doubt.
     pub at_most_once: bool,
+    /// When the API said so.
+    pub accepted: Instant,
 }
 
 /// A text that a person wrote.
@@ -264,6 +266,7 @@ impl Record {
             chat: step.chat,
             payload: step.name,
             at_most_once,
+            accepted: Instant::now(),
         });
     }
 

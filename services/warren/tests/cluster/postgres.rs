@@ -9,5 +9,5 @@ async fn a_restart_of_the_ledger_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_that_is_away_is_waited_for() {
-    holds(9, &["away for 3 s", "paused for 3 s", "away while a worker is paused"]).await;
+    holds(9, &["away for 3 s", "paused for 3 s", "away while a worker is paused", "away"]).await;
 }

@@ -4,7 +4,7 @@ use crate::holds;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_down_or_refuses_loses_nothing() {
-    holds(14, &["down", "answering 500"]).await;
+    holds(14, &["down", "hanging", "answering 500", "redirecting"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

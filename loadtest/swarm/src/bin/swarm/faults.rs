@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
-use warren_swarm::faults::{Case, Outcome, Runs, Scale, Scene, Summary, catalogue, seed_of};
+use warren_swarm::faults::{Case, Outcome, Runs, Scale, Scene, Summary, catalogue, missed, seed_of};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -70,7 +70,8 @@ impl Arguments {
     }
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
+/// Prints the summaries, and fails if anything is violated or a promised figure is missed.
+pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let mut cases: Vec<_> = catalogue().into_iter().filter(|case| arguments.wants(case)).collect();
     if cases.iter().any(|case| arguments.names(case)) {
         cases.retain(|case| arguments.names(case));
@@ -78,15 +79,24 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     ensure!(!cases.is_empty(), "there is no such fault");
     if arguments.list {
         let list = cases.iter().map(|case| json!({"fault": case.fault, "case": case.name, "runs": case.repetitions}));
-        return Ok(Value::Array(list.collect()));
+        println!("{}", Value::Array(list.collect()));
+        return Ok(());
     }
     let mut runs = Runs::open(arguments.json.clone())?;
     eprintln!("seed {}", arguments.seed);
     for group in grouped(&cases) {
         Box::pin(share(&arguments, &group, &mut runs)).await?;
     }
-    table(&cases, &runs);
-    Ok(json!({"faults": runs.summaries()}))
+    table(&runs);
+    let (outcomes, scale) = (runs.outcomes(), arguments.scale());
+    // Figures are promised of full runs.
+    let missed = if scale == Scale::FULL { missed(&cases, outcomes) } else { Vec::new() };
+    missed.iter().for_each(|missed| eprintln!("MISSED: {missed}"));
+    let violated: usize = outcomes.iter().map(|run| run.violations.len()).sum();
+    eprintln!("{violated} violations");
+    println!("{}", json!({"faults": runs.summaries(), "missed": missed}));
+    ensure!(violated == 0 && missed.is_empty(), "{violated} violations, and {} promised figures are missed", missed.len());
+    Ok(())
 }
 
 /// The forms that can be run on one cluster, group by group: to make one ready takes longer than a run does.
@@ -176,7 +186,7 @@ fn show(outcome: &Outcome, prepared: f64, took: f64) {
     }
 }
 
-fn table(cases: &[Case], runs: &Runs) {
+fn table(runs: &Runs) {
     let head = [
         "fault",
         "runs",
@@ -215,13 +225,6 @@ fn table(cases: &[Case], runs: &Runs) {
         let counts = counts.map(|count| format!("{count:>11}")).concat();
         eprintln!("{counts}{}", times.map(|time| format!("{time:>11}")).concat());
     }
-    for case in cases {
-        for missed in case.missed(runs.outcomes()) {
-            eprintln!("MISSED: fault {} `{}`: {missed}", case.fault, case.name);
-        }
-    }
-    let violated: usize = runs.summaries().iter().map(|summary| summary.violations.len()).sum();
-    eprintln!("{violated} violations");
 }
 
 #[cfg(test)]

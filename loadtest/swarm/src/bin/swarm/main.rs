@@ -66,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Bare(arguments) => bare::run(arguments).await?,
         Command::Bus(arguments) => bus::run(arguments).await?,
         Command::Cluster(arguments) => Box::pin(cluster::run(arguments)).await?,
-        Command::Faults(arguments) => Box::pin(faults::run(arguments)).await?,
+        Command::Faults(arguments) => return Box::pin(faults::run(arguments)).await,
         Command::Fleet(arguments) => fleet::run(arguments).await?,
         Command::Inbound(arguments) => inbound::run(arguments).await?,
         Command::Relay(arguments) => relay::run(arguments).await?,
