@@ -3,8 +3,8 @@
 use crate::simulator::Simulator;
 use anyhow::Result;
 use std::sync::{Arc, PoisonError, RwLock};
-use warren_testkit::Stage;
 use warren_testkit::cluster::Cluster;
+use warren_testkit::{Api, Stage};
 
 /// A Warren and the simulator that it is connected to.
 #[derive(Debug, Clone)]
@@ -87,6 +87,14 @@ impl Place {
             admin_key: keys.admin.clone(),
             simulator: Simulator::new(simulator)?,
         })
+    }
+
+    /// The API at the first gateway, with the tenant's key.
+    ///
+    /// # Errors
+    /// A client cannot be made.
+    pub fn api(&self) -> Result<Api> {
+        Api::new(&self.endpoints.at(0), &self.key)
     }
 
     /// Looks again where the gateways of a cluster are: one that was started again has another port.

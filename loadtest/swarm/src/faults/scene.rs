@@ -91,7 +91,7 @@ impl Scene {
         let place = Place::of_cluster(&cluster, simulator.url())?;
         let paired = Fleet::pair(&place, scale.instances, scale.people).await;
         let fleet = Arc::new(paired.with_context(|| cluster.last_lines(8))?);
-        let webhook = subscribe(&place, &receiver).await?;
+        let webhook = receiver.subscribe(&place.api()?, "begin", None).await?;
         let mut scene = Self {
             witness: Witness::new(&place, &fleet)?,
             stream: ResumedStream::open(&place).await?,
@@ -128,13 +128,4 @@ impl Scene {
         ensure!(self.settled(&exchanged).await?, "the first texts did not arrive");
         Ok(())
     }
-}
-
-/// Makes a webhook of everything from the beginning of the log; its id.
-pub(super) async fn subscribe(place: &Place, receiver: &Receiver) -> Result<String> {
-    let api = Api::new(&place.endpoints.at(0), &place.key)?;
-    let made: Value = api.post("/v1/webhooks", &json!({"url": receiver.url(), "after": "begin"})).await?.into()?;
-    let text = |name: &str| made.get(name).and_then(Value::as_str).with_context(|| format!("the webhook has no {name}"));
-    receiver.expect(text("secret")?);
-    Ok(text("id")?.to_owned())
 }

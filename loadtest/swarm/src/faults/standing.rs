@@ -1,7 +1,7 @@
 //! How a scene stands: what is owned, connected, delivered, and the waits for it.
 
 use super::scale::Scale;
-use super::scene::{Scene, subscribe};
+use super::scene::Scene;
 use crate::load::Record;
 use crate::witness::{Follower as _, Receiver};
 use anyhow::{Context, Result, ensure};
@@ -149,8 +149,7 @@ impl Scene {
     /// # Errors
     /// The API does not answer.
     pub async fn in_state(&self, state: &str) -> Result<usize> {
-        let api = Api::new(&self.place.endpoints.at(0), &self.place.key)?;
-        let listed: Value = api.get(&format!("/v1/instances?state={state}&limit=100")).await?.into()?;
+        let listed: Value = self.place.api()?.get(&format!("/v1/instances?state={state}&limit=100")).await?.into()?;
         Ok(listed.get("data").and_then(Value::as_array).context("no list")?.len())
     }
 
@@ -160,7 +159,7 @@ impl Scene {
     /// The webhook is not made.
     pub async fn bystander(&mut self) -> Result<Arc<Receiver>> {
         if !self.has_bystander {
-            subscribe(&self.place, &self.bystander).await?;
+            self.bystander.subscribe(&self.place.api()?, "begin", None).await?;
             self.has_bystander = true;
         }
         Ok(self.bystander.clone())

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -19,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use warren_testkit::Event;
 use warren_testkit::services::Port;
+use warren_testkit::{Api, Event};
 
 /// Before its port is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -104,6 +105,21 @@ impl Receiver {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// Makes a webhook that posts to it: from `after` (`begin`, `now` or a cursor), these kinds of events, or all. Its id.
+    ///
+    /// # Errors
+    /// The webhook is not made.
+    pub async fn subscribe(&self, api: &Api, after: &str, events: Option<&[&str]>) -> Result<String> {
+        let mut wanted = json!({"url": self.url(), "after": after});
+        if let (Some(wanted), Some(events)) = (wanted.as_object_mut(), events) {
+            wanted.insert("events".to_owned(), json!(events));
+        }
+        let made: Value = api.post("/v1/webhooks", &wanted).await?.into()?;
+        let text = |name: &str| made.get(name).and_then(Value::as_str).with_context(|| format!("the webhook has no {name}"));
+        self.expect(text("secret")?);
+        Ok(text("id")?.to_owned())
     }
 
     /// What requests must be signed with (`whsec_...`).

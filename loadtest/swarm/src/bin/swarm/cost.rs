@@ -20,7 +20,8 @@ pub(crate) struct Watched {
     ledger: Option<String>,
 }
 
-fn named(text: &str) -> Result<(String, u32)> {
+/// A process as it is given: `NAME=PID`.
+pub(crate) fn named(text: &str) -> Result<(String, u32)> {
     let (name, pid) = text.split_once('=').with_context(|| format!("{text} is not NAME=PID"))?;
     Ok((name.to_owned(), pid.parse()?))
 }

@@ -18,6 +18,8 @@ use warren_swarm::witness::Receiver;
 use warren_testkit::Api;
 use warren_testkit::services::Port;
 
+/// What the webhook is told of.
+const RECEIVED: &[&str] = &["message.received"];
 /// For one text.
 const LIMIT: Duration = Duration::from_secs(30);
 /// For all of a full log.
@@ -54,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     }
     let api = Api::new(&target.api, &target.key)?;
     let receiver = Receiver::at(Port::claim(arguments.port)?);
-    let webhook = subscribe(&api, &receiver, "now").await?;
+    let webhook = receiver.subscribe(&api, "now", Some(RECEIVED)).await?;
     let mut socket = stream::open(target, "type=message.received").await?;
     let pair = pairs.first().context("no instance")?;
     let mut report = one_by_one(&simulator, pair, &mut socket, &receiver, arguments.texts).await?;
@@ -68,15 +70,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
         report.insert("drained".into(), drained(&api, &receiver, logged).await?);
     }
     Ok(report)
-}
-
-/// Makes a webhook of received messages; its id.
-async fn subscribe(api: &Api, receiver: &Receiver, after: &str) -> Result<String> {
-    let wanted = json!({"url": receiver.url(), "after": after, "events": ["message.received"]});
-    let made: Value = api.post("/v1/webhooks", &wanted).await?.into()?;
-    let text = |name: &str| made.get(name).and_then(Value::as_str).with_context(|| format!("the webhook has no {name}"));
-    receiver.expect(text("secret")?);
-    Ok(text("id")?.to_owned())
 }
 
 /// From before the simulator is asked to let the text be written; how long that asking takes is told beside.
@@ -138,7 +131,7 @@ async fn posted(receiver: &Receiver, count: u64) -> Result<Instant> {
 /// A webhook from the beginning of the log, until it has all.
 async fn drained(api: &Api, receiver: &Receiver, total: u64) -> Result<Value> {
     let (before, made) = (receiver.taken(), Instant::now());
-    subscribe(api, receiver, "begin").await?;
+    receiver.subscribe(api, "begin", Some(RECEIVED)).await?;
     let mut first = None;
     while receiver.taken() < before + total {
         let taken = receiver.taken() - before;

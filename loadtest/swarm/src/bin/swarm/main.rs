@@ -10,6 +10,7 @@ mod hops;
 mod http;
 mod inbound;
 mod log;
+mod memory;
 mod process;
 mod quantiles;
 mod receive;

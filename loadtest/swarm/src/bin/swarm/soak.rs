@@ -1,16 +1,25 @@
-//! A load in both directions for a while, and then every invariant that can be checked from outside.
+//! A load in both directions for a while, and then every invariant that can be checked from outside: all but I3, of which nothing
+//! shows while no owner changes.
 
+use crate::cost::named;
+use crate::memory;
 use crate::target::Target;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use warren_swarm::Report;
-use warren_swarm::load::{Fleet, Kind, Load, Plan};
-use warren_swarm::witness::{Follower, ResumedStream, Stranger, Witness};
+use warren_swarm::history::Throughput;
+use warren_swarm::load::{Fleet, Kind, Latencies, Load, Plan};
+use warren_swarm::witness::{Follower, Receiver, ResumedStream, Stranger, Witness};
+use warren_testkit::services::Port;
 
 /// How long everything under way may take to settle.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Sends whose halves differ by less than the twentieth that counts, however they fall.
+const ENOUGH: usize = 20_000;
+/// Calls that took longer do not count as throughput.
+const ON_TIME: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -34,6 +43,12 @@ pub(crate) struct Arguments {
     /// Decides everything that is random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The port of a webhook's receiver, which Warren must be allowed to post to; without it, there is no webhook.
+    #[arg(long)]
+    port: Option<u16>,
+    /// A process whose memory must not grow. Those of one name are added up.
+    #[arg(long = "process", value_name = "NAME=PID", value_delimiter = ',', value_parser = named)]
+    processes: Vec<(String, u32)>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
@@ -42,15 +57,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let fleet = Arc::new(Fleet::pair(&place, arguments.instances, arguments.people).await?);
     let mut witness = Witness::new(&place, &fleet)?;
     let stream = ResumedStream::open(&place).await?;
+    let receiver = arguments.port.map(|port| Port::claim(port).map(Receiver::at)).transpose()?;
+    if let Some(receiver) = &receiver {
+        receiver.subscribe(&place.api()?, "begin", None).await?;
+    }
     let stranger = match &arguments.admin_key {
         Some(_) => Some(Stranger::arrive(&place).await?),
         None => None,
     };
     let mark = witness.mark().await?;
+    let watch = memory::Watch::start(arguments.processes.clone());
     let mut load = Load::start(&place, &fleet, Plan::usual(arguments.seed, arguments.rate))?;
     let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
-    let ended = Instant::now();
+    let (ended, memory) = (Instant::now(), watch.memory());
     load.finish().await?;
     let record = load.take();
     let settled = witness.settled(&record, PATIENCE).await?;
@@ -58,7 +78,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let probes = load.probe(&chats, arguments.seed).await;
     witness.settled(&probes, PATIENCE).await?;
     let mut history = witness.history(&record, &probes, &mark).await?;
-    witness.readers(&mut history, &[(0, &stream as &dyn Follower)], PATIENCE).await?;
+    let followers = receiver.iter().map(|receiver| (0, receiver as &dyn Follower));
+    let followers: Vec<_> = followers.chain([(0, &stream as &dyn Follower)]).collect();
+    witness.readers(&mut history, &followers, PATIENCE).await?;
+    history.throughput = (record.sent.len() >= ENOUGH).then(|| halves(load.latencies(), began, ended));
+    history.memory.clone_from(&memory);
     if let Some(stranger) = &stranger {
         history.looks = stranger.look(&fleet, &record).await;
     }
@@ -81,6 +105,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
         "emitted": report.emitted,
         "logged": report.logged,
         "wire_resends": report.repeated_on_the_wire,
+        "memory": memory.iter().map(|held| json!({"of": held.kind, "steady": held.steady, "worst": held.worst})).collect::<Vec<_>>(),
+        "webhook_has": receiver.as_ref().map(Receiver::taken),
         "violations": report.violations.iter().map(ToString::to_string).collect::<Vec<_>>(),
     }))
+}
+
+/// The second half of the time against the first.
+fn halves(latencies: &Latencies, began: Instant, ended: Instant) -> Throughput {
+    let middle = began + ended.saturating_duration_since(began) / 2;
+    Throughput {
+        steady_per_s: latencies.rate(began, middle, ON_TIME),
+        healed_per_s: latencies.rate(middle, ended, ON_TIME),
+        healed_after: Duration::ZERO,
+    }
 }

@@ -102,12 +102,8 @@ impl Clustered {
 
     /// Every process, by name: ours by their roles, and who serves them.
     fn watched(&self) -> Result<String> {
-        let mut processes = vec![("simulator", self.simulator.pid())];
-        for role in [Role::Coordinator, Role::Worker, Role::Gateway, Role::Dispatcher] {
-            for node in self.cluster.nodes(role) {
-                processes.push((role.as_str(), node.process_id()?));
-            }
-        }
+        let mut processes = self.ours()?;
+        processes.push(("simulator", self.simulator.pid()));
         let servers = &self.cluster.servers;
         let Ledger::Private(postgres) = &servers.ledger else { anyhow::bail!("the ledger has no server of its own") };
         let served = [
@@ -118,7 +114,14 @@ impl Clustered {
         for (name, pid) in served {
             processes.push((name, pid.with_context(|| format!("{name} does not run"))?));
         }
-        Ok(processes.iter().map(|(name, pid)| format!("{name}={pid}")).collect::<Vec<_>>().join(","))
+        Ok(named(&processes))
+    }
+
+    /// Our own processes, by their roles.
+    fn ours(&self) -> Result<Vec<(&'static str, u32)>> {
+        let roles = [Role::Coordinator, Role::Worker, Role::Gateway, Role::Dispatcher];
+        let nodes = roles.into_iter().flat_map(|role| self.cluster.nodes(role).iter().map(move |node| (role, node)));
+        nodes.map(|(role, node)| Ok((role.as_str(), node.process_id()?))).collect()
     }
 
     fn execute(&self, statements: &[&str]) -> Result<String> {
@@ -126,12 +129,19 @@ impl Clustered {
     }
 }
 
+/// As the load generator takes them.
+fn named(processes: &[(&'static str, u32)]) -> String {
+    processes.iter().map(|(name, pid)| format!("{name}={pid}")).collect::<Vec<_>>().join(",")
+}
+
 impl Warren for Clustered {
     fn load(&self, command: &str, more: &[&str]) -> Result<Value> {
         let gateway = self.cluster.gateways.first().context("no gateway")?;
         let target = [command, "--api", gateway.api_address()?, "--simulator", self.simulator.url()];
         let ledger = self.cluster.servers.ledger.url();
-        let environment = [("WARREN_KEY", self.cluster.keys().tenant.clone()), ("SWARM_LEDGER", ledger)];
+        let keys = self.cluster.keys();
+        let keys = [("WARREN_KEY", keys.tenant.clone()), ("WARREN_ADMIN_KEY", keys.admin.clone())];
+        let environment = [&keys[..], &[("SWARM_LEDGER", ledger)]].concat();
         Beside::of(self.simulator.pid(), || swarm_within(&self.bin, &[&target[..], more].concat(), &environment, LIMIT))
     }
 
@@ -147,6 +157,11 @@ impl Warren for Clustered {
         let (texts, watched, fleet) = (texts.to_string(), self.watched()?, self.fleet_file());
         let admins = self.admins(&[Role::Worker]).join(",");
         self.load("receive", &["--fleet", &fleet, "--admin", &admins, "--texts", &texts, "--process", &watched])
+    }
+
+    fn witnesses(&self) -> Result<Vec<String>> {
+        let webhooks = ["--port".to_owned(), self.webhooks.to_string()];
+        Ok(["--process".to_owned(), named(&self.ours()?)].into_iter().chain(webhooks).collect())
     }
 
     /// An `INSERT` of a line of text alone in its transaction, on the same Postgres, by a connection that is open.

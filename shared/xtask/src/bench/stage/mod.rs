@@ -68,8 +68,13 @@ pub(crate) trait Warren {
     /// Lets texts go both ways with a fleet of its own, so many a second out, then checks every invariant.
     fn soak(&self, instances: usize, rate: u64, seconds: u64) -> Result<Value> {
         let [instances, rate, seconds] = [instances.to_string(), rate.to_string(), seconds.to_string()];
-        self.load("soak", &["--instances", &instances, "--rate", &rate, "--seconds", &seconds])
+        let mut all = vec!["--instances", &instances, "--rate", &rate, "--seconds", &seconds];
+        let witnesses = self.witnesses()?;
+        all.extend(witnesses.iter().map(String::as_str));
+        self.load("soak", &all)
     }
+    /// What a soak looks at beside the API: the memory of our processes, a webhook if one can be posted to.
+    fn witnesses(&self) -> Result<Vec<String>>;
     /// How long one commit alone takes, milliseconds: the median.
     fn raw_commit_ms(&self) -> Result<f64>;
     /// What its ledger has on disk.

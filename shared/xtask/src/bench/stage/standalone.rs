@@ -121,6 +121,10 @@ impl Warren for Standalone {
         self.load("receive", &["--fleet", &fleet, "--admin", &self.admin, "--texts", &texts, "--process", &watched])
     }
 
+    fn witnesses(&self) -> Result<Vec<String>> {
+        Ok(vec!["--process".to_owned(), self.watched()])
+    }
+
     fn raw_commit_ms(&self) -> Result<f64> {
         machine::commit_ms()
     }
