@@ -42,19 +42,20 @@ fn last_connected(fault: u8, cases: &[Case], outcomes: &[Outcome]) -> Option<Str
 fn of_a_form(case: &Case, outcomes: &[Outcome]) -> Vec<String> {
     let Bounds { detected_s, gap_p99_ms, gap_worst_ms, .. } = case.bounds;
     let runs = runs(case, outcomes);
-    let seconds = |milliseconds: Option<u64>| milliseconds.map(|milliseconds| milliseconds as f64 / 1_000.0);
-    let figures: [(&str, Option<f64>, fn(&Outcome) -> Option<f64>); 3] = [
-        ("detected after", detected_s, |run| run.detected_s),
-        // Nobody was away if there is no gap.
-        ("99 of 100 instances were away for", seconds(gap_p99_ms), |run| Some(run.gap_p99_ms.unwrap_or(0) as f64 / 1_000.0)),
-        ("an instance was away for", seconds(gap_worst_ms), |run| Some(run.gap_worst_ms.unwrap_or(0) as f64 / 1_000.0)),
+    let seconds = |milliseconds: u64| milliseconds as f64 / 1_000.0;
+    // Nobody was away if there is no gap.
+    let longest = |gap: fn(&Outcome) -> Option<u64>| runs.iter().filter_map(|run| gap(run)).max().map(seconds);
+    let detected = runs.iter().map(|run| run.detected_s.unwrap_or(f64::INFINITY)).reduce(f64::max);
+    let figures = [
+        ("detected after", detected_s, detected),
+        ("99 of 100 instances were away for", gap_p99_ms.map(seconds), longest(|run| run.gap_p99_ms)),
+        ("an instance was away for", gap_worst_ms.map(seconds), longest(|run| run.gap_worst_ms)),
     ];
-    let miss = |(what, most, figure): (&str, Option<f64>, fn(&Outcome) -> Option<f64>)| {
-        let most = most?;
-        let seen = runs.iter().map(|run| figure(run).unwrap_or(f64::INFINITY)).reduce(f64::max)?;
+    let told = figures.into_iter().filter_map(|(what, most, seen)| {
+        let (most, seen) = most.zip(seen)?;
         (seen > most).then(|| format!("{what} {seen:.2} s at worst, of {most} s"))
-    };
-    figures.into_iter().filter_map(miss).collect()
+    });
+    told.collect()
 }
 
 #[cfg(test)]

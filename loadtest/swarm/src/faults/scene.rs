@@ -6,11 +6,10 @@ use crate::load::{Fleet, Load, Plan};
 use crate::place::Place;
 use crate::witness::{Receiver, ResumedStream, Stranger, Witness};
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
+use warren_testkit::Simulator;
 use warren_testkit::cluster::{Cluster, ClusterOptions, Durability, Shape};
-use warren_testkit::{Api, Simulator};
 
 /// What a fault needs of its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

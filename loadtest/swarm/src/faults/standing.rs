@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
-use warren_testkit::{Api, eventually};
+use warren_testkit::eventually;
 
 /// How long one process may take to tell its metrics.
 const LIMIT: Duration = Duration::from_secs(5);
