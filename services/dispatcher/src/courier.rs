@@ -206,7 +206,7 @@ impl Courier {
         let until = |at: Timestamp| at.since(now);
         let lanes = self.flows.iter().filter_map(|running| running.flow.next_at()).map(until);
         let paused = self.gathered.standing.paused_until.filter(|at| *at > now).map(until);
-        let probe = self.circuit.probe_in(clock).filter(|wait| !wait.is_zero());
+        let probe = self.circuit.probe_in(now).filter(|wait| !wait.is_zero());
         let record = self.gathered.due_in(self.shared.options.record_every()).filter(|_| self.recording.is_none());
         let sweep = self.sweep_at.saturating_duration_since(clock);
         lanes.chain(paused).chain(probe).chain(record).min().unwrap_or(sweep).min(sweep)

@@ -1,6 +1,7 @@
 //! How much a webhook is asked at once: more while it answers, one thing now and then while it does not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use warren_domain::Timestamp;
 
 /// Posts at once with which a webhook begins.
 const FIRST_WINDOW: usize = 4;
@@ -21,7 +22,21 @@ pub(crate) struct Circuit {
 #[derive(Debug, Clone, Copy)]
 struct Open {
     pause: Duration,
-    probe_at: Instant,
+    probe_at: Timestamp,
+}
+
+impl Open {
+    /// From now on for this long.
+    fn at(now: Timestamp, pause: Duration) -> Self {
+        Self { pause, probe_at: now.after(pause) }
+    }
+
+    /// How long until it lets one through. A time that is further away than the pause was reckoned before the clock was turned
+    /// back: it is not waited for.
+    fn wait(&self, now: Timestamp) -> Duration {
+        let wait = self.probe_at.since(now);
+        if wait > self.pause { Duration::ZERO } else { wait }
+    }
 }
 
 impl Circuit {
@@ -37,16 +52,16 @@ impl Circuit {
     }
 
     /// Whether one more may be posted while `in_flight` are under way.
-    pub(crate) fn lets_through(&self, in_flight: usize, now: Instant) -> bool {
+    pub(crate) fn lets_through(&self, in_flight: usize, now: Timestamp) -> bool {
         match self.open {
             None => in_flight < self.window,
-            Some(open) => in_flight == 0 && now >= open.probe_at,
+            Some(open) => in_flight == 0 && open.wait(now).is_zero(),
         }
     }
 
     /// How long until it lets one through, if it is open.
-    pub(crate) fn probe_in(&self, now: Instant) -> Option<Duration> {
-        self.open.map(|open| open.probe_at.saturating_duration_since(now))
+    pub(crate) fn probe_in(&self, now: Timestamp) -> Option<Duration> {
+        self.open.map(|open| open.wait(now))
     }
 
     /// A post was taken. Whether that closed it.
@@ -65,19 +80,16 @@ impl Circuit {
     }
 
     /// A post failed.
-    pub(crate) fn failed(&mut self, now: Instant) {
+    pub(crate) fn failed(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         self.window = (self.window / 2).max(1);
-        if let Some(open) = &mut self.open {
+        self.open = match self.open {
             // Those that were under way when it opened do not make the pause longer.
-            if now >= open.probe_at {
-                open.pause = (open.pause * 2).min(self.longest_pause);
-                open.probe_at = now + open.pause;
-            }
-        } else if self.failures >= self.failures_to_open {
-            let pause = self.longest_pause / FIRST_PAUSE;
-            self.open = Some(Open { pause, probe_at: now + pause });
-        }
+            Some(open) if !open.wait(now).is_zero() => Some(open),
+            Some(open) => Some(Open::at(now, (open.pause * 2).min(self.longest_pause))),
+            None if self.failures >= self.failures_to_open => Some(Open::at(now, self.longest_pause / FIRST_PAUSE)),
+            None => None,
+        };
     }
 
     /// Forgets what failed: the webhook is another one now.
@@ -91,10 +103,11 @@ mod tests {
     use super::*;
 
     const LONGEST: Duration = Duration::from_secs(60);
+    const BEGIN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
     #[test]
     fn it_opens_after_failures_in_a_row_and_asks_ever_more_seldom() {
-        let (mut circuit, mut now) = (Circuit::new(32, 3, LONGEST), Instant::now());
+        let (mut circuit, mut now) = (Circuit::new(32, 3, LONGEST), BEGIN);
         circuit.failed(now);
         circuit.failed(now);
         circuit.succeeded();
@@ -108,7 +121,7 @@ mod tests {
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert_eq!(circuit.probe_in(now), Some(Duration::from_secs(seconds)));
             assert!(!circuit.lets_through(0, now));
-            now += Duration::from_secs(seconds);
+            now = now.after(Duration::from_secs(seconds));
             assert!(circuit.lets_through(0, now) && !circuit.lets_through(1, now));
             circuit.failed(now);
         }
@@ -117,8 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_turned_back_does_not_keep_it_open() {
+        let mut circuit = Circuit::new(32, 1, LONGEST);
+        circuit.failed(BEGIN);
+        let back = BEGIN.before(Duration::from_secs(3_600));
+        assert!(circuit.lets_through(0, back) && circuit.probe_in(back) == Some(Duration::ZERO));
+        // It is asked now and then from there on, and no more often.
+        circuit.failed(back);
+        assert_eq!(circuit.probe_in(back), Some(Duration::from_secs(2)));
+        assert!(!circuit.lets_through(0, back));
+    }
+
+    #[test]
     fn its_window_grows_and_shrinks() {
-        let (mut circuit, now) = (Circuit::new(6, 10, LONGEST), Instant::now());
+        let (mut circuit, now) = (Circuit::new(6, 10, LONGEST), BEGIN);
         assert!(circuit.lets_through(3, now) && !circuit.lets_through(4, now));
         for _ in 0..10 {
             circuit.succeeded();

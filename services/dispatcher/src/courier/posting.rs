@@ -9,7 +9,7 @@ use super::source::Source;
 use crate::metrics::DEAD;
 use crate::shared::Permit;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinError;
 use warren_domain::webhook::{DeadLetter, DeliveryFailure, Disabled, Replayed};
 use warren_domain::{Event, ReplayId, Timestamp};
@@ -26,7 +26,7 @@ impl Courier {
 
     /// Posts as much as the webhook and the permits allow.
     pub(super) fn post_what_may(&mut self, now: Timestamp) {
-        while self.may_post(now) && self.circuit.lets_through(self.posts.len(), Instant::now()) {
+        while self.may_post(now) && self.circuit.lets_through(self.posts.len(), now) {
             self.pass_over_unwanted();
             let Some(flow) = self.flows.iter().position(|running| running.flow.is_ready()) else {
                 if self.circuit.is_open() && self.ask_a_lane() {
@@ -128,7 +128,7 @@ impl Courier {
 
     fn failed(&mut self, taken: &Taken, replay: Option<ReplayId>, outcome: Outcome, failure: DeliveryFailure) -> Settled {
         let now = self.shared.now();
-        self.circuit.failed(Instant::now());
+        self.circuit.failed(now);
         let failing_since = *self.gathered.standing.failing_since.get_or_insert(now);
         if failure == DeliveryFailure::Gone {
             self.disable(Disabled::Gone);

@@ -5,7 +5,7 @@ use super::source::{STRETCH, Source, Stretch};
 use super::{Courier, Running};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinError;
 use warren_domain::{ReplayId, Result, Timestamp};
 
@@ -23,7 +23,7 @@ pub(super) struct Read {
 impl Courier {
     /// Reads on where there is room, one read a flow at a time.
     pub(super) fn read_what_may(&mut self, now: Timestamp) {
-        if !self.may_post(now) || self.circuit.probe_in(Instant::now()).is_some_and(|wait| !wait.is_zero()) {
+        if !self.may_post(now) || self.circuit.probe_in(now).is_some_and(|wait| !wait.is_zero()) {
             return;
         }
         let is_open = self.circuit.is_open();

@@ -7,34 +7,80 @@ use warren_dispatcher::Options;
 use warren_domain::webhook::{DeliveryFailure, Disabled};
 use warren_ports::ledger::{WebhookPatch, Webhooks as _};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const MOMENT: Duration = Duration::from_millis(1);
 
-/// Down for an hour while events come: nothing is lost, each instance is in order, and the receiver was not hammered.
+/// The pauses after which a webhook that does not answer is asked again, by the circuit: a sixtieth of the longest, and then
+/// each twice the one before.
+fn pauses(options: &Options) -> impl Iterator<Item = Duration> {
+    let longest = Duration::from_millis(options.probe_ms);
+    std::iter::successors(Some(longest / 60), move |pause| Some((*pause * 2).min(longest)))
+}
+
+/// How long after its first try the try with this number may come, by the table.
+fn not_before(options: &Options, tries: u32) -> Duration {
+    // One more than the table says may be early: it asks whether the webhook answers again, and does not count.
+    options.retry_s.iter().take(tries.saturating_sub(2) as usize).map(|pause| Duration::from_secs(*pause)).sum()
+}
+
+/// Down for an hour, by the clock of the table and of the circuit, while events come: nothing is lost, each instance is in
+/// order, and the receiver was asked as often as the two allow.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_hour_down_loses_nothing() {
     let (world, receiver) = (World::new(10).await, Receiver::answering(|_| Reply::Status(503)).await);
+    world.clock.stop();
+    let began = warren_domain::time::Clock::now(&*world.clock);
     let webhook = world.webhook(&receiver).await;
-    let dispatcher = world.dispatcher(quick(), &receiver);
-    for minute in 0..60 {
-        world.write_rounds(minute, 1).await;
-        world.clock.turn(MINUTE);
-        if minute == 10 {
-            until("it is only asked now and then", async || dispatcher.metric("warren_webhooks_failing") == 1).await;
-            until("the lag shows", async || dispatcher.metric("warren_webhook_lag_seconds") >= 300).await;
+    // On a busy machine it lives all the same.
+    let options = Options { probe_ms: Options::default().probe_ms, claim_ttl_ms: 30_000, ..quick() };
+    let dispatcher = world.dispatcher(options.clone(), &receiver);
+    world.write_rounds(0, 1).await;
+    // The first event of each instance fails: that opens the circuit. From then on it is asked once after each pause.
+    let (mut rounds, mut asked, mut passed) = (1, 10, Duration::ZERO);
+    let recorded = async |asked: usize| world.attempts(webhook.id).await.len() == asked;
+    until("the circuit opens", async || recorded(asked).await).await;
+    for pause in pauses(&options) {
+        if passed + pause > HOUR {
+            break;
         }
+        if asked % 2 == 0 {
+            world.write_rounds(rounds, 1).await;
+            rounds += 1;
+        }
+        world.clock.turn(pause - MOMENT);
+        world.clock.looked_at().await;
+        assert_eq!(receiver.count(), asked, "it was asked before {pause:?} had passed");
+        world.clock.turn(MOMENT);
+        passed += pause;
+        asked += 1;
+        until("it was asked once more, and no more often", async || recorded(asked).await).await;
+    }
+    world.clock.turn(HOUR - passed);
+    until("the lag shows", async || dispatcher.metric("warren_webhook_lag_seconds") >= 3_600).await;
+    assert_eq!(dispatcher.metric("warren_webhooks_failing"), 1);
+    assert_eq!(receiver.count(), asked, "1, 2, 4 ... 60 s apart after the first 10");
+    for attempt in world.attempts(webhook.id).await {
+        assert!(attempt.at >= began.after(not_before(&options, attempt.tries)), "{attempt:?}");
     }
     let standing = world.stored(webhook.id).await.standing;
     assert!(standing.failing_since.is_some() && standing.delivered_at.is_none());
-    let asked = receiver.count();
-    assert!(asked < 150, "{asked}");
+
     receiver.behave(|_| Reply::Status(200));
-    until("all are taken", async || receiver.taken().len() >= 600).await;
+    world.clock.turn(Duration::from_millis(options.probe_ms));
+    let events = usize::try_from(rounds).unwrap() * world.instances.len();
+    until("all are taken", async || receiver.taken().len() >= events).await;
     world.caught_up(webhook.id).await;
-    world.all_in_order(&receiver, 60);
+    world.all_in_order(&receiver, rounds);
     assert_eq!(world.dead_letters(webhook.id).await, []);
     until("all is well", async || dispatcher.metric("warren_webhooks_failing") == 0).await;
     until("no lane is left", async || dispatcher.metric("warren_webhook_lanes") == 0).await;
     assert_eq!(world.stored(webhook.id).await.standing.failing_since, None);
+    // The first event of each instance was tried at its time after 5 s, 5 m and 30 m, and not yet after 2 h more.
+    let attempts = world.attempts(webhook.id).await;
+    let mut tries: Vec<_> = attempts.iter().filter(|it| it.failure.is_none()).map(|it| it.tries).collect();
+    tries.sort_unstable();
+    assert_eq!(tries.split_off(events - 10), [5; 10]);
+    assert!(tries.iter().all(|tries| *tries == 1), "{tries:?}");
 }
 
 /// Nobody listens, and then somebody does: the same.
@@ -139,9 +185,10 @@ async fn a_webhook_that_takes_nothing_for_days_is_disabled() {
     let (world, receiver) = (World::new(10).await, Receiver::answering(|_| Reply::Status(500)).await);
     let webhook = world.webhook(&receiver).await;
     let _dispatcher = world.dispatcher(quick(), &receiver);
-    world.write_rounds(0, 5).await;
+    // More than can be given up in those days, at one an hour.
+    world.write_rounds(0, 20).await;
     until("it is disabled", async || {
-        world.clock.turn(Duration::from_secs(3_600));
+        world.clock.turn(HOUR);
         world.stored(webhook.id).await.disabled == Some(Disabled::Failing)
     })
     .await;
@@ -151,12 +198,12 @@ async fn a_webhook_that_takes_nothing_for_days_is_disabled() {
     world.store.update_webhook(world.tenant, webhook.id, patch, at).await.unwrap().unwrap();
     let given_up = world.dead_letters(webhook.id).await.len();
     until("the rest is taken", async || {
-        world.clock.turn(Duration::from_secs(3_600));
-        receiver.taken().len() + given_up >= 50
+        world.clock.turn(HOUR);
+        receiver.taken().len() + given_up >= 200
     })
     .await;
     world.caught_up(webhook.id).await;
-    assert_eq!(receiver.taken().len() + world.dead_letters(webhook.id).await.len(), 50);
+    assert_eq!(receiver.taken().len() + world.dead_letters(webhook.id).await.len(), 200);
 }
 
 /// With as many dead letters as are kept, none is dropped for another.

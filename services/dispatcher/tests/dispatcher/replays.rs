@@ -5,8 +5,8 @@ use crate::world::{World, quick};
 use std::time::Duration;
 use warren_dispatcher::Options;
 use warren_domain::webhook::{Replay, Replayed, Webhook};
-use warren_domain::{EventType, ReplayId, Timestamp};
-use warren_ports::ledger::Webhooks as _;
+use warren_domain::{EventId, EventType, ReplayId, Timestamp};
+use warren_ports::ledger::{Events as _, Webhooks as _};
 
 async fn replay(world: &World, webhook: &Webhook, what: Replayed) -> Replay {
     let created_at = warren_domain::time::Clock::now(&*world.clock);
@@ -46,6 +46,44 @@ async fn a_range_is_posted_again() {
         let numbers: Vec<_> = again.iter().map(|post| post.place()).filter(|(of, _)| *of == instance.to_string()).collect();
         assert!(numbers.is_sorted(), "{numbers:?}");
     }
+}
+
+/// Events that were delivered are posted again when they are asked for by their ids: the same text, marked, and no other; what is
+/// live goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn delivered_events_are_posted_again_by_their_ids() {
+    let (world, receiver) = (World::new(2).await, Receiver::start().await);
+    let webhook = world.webhook(&receiver).await;
+    let _dispatcher = world.dispatcher(quick(), &receiver);
+    world.write_rounds(0, 5).await;
+    world.caught_up(webhook.id).await;
+    let first = receiver.posts();
+    assert!(first.len() == 10 && first.iter().all(|post| post.is_taken() && post.header("webhook-replay").is_none()));
+    let chosen: Vec<_> = first.iter().filter(|post| post.place().1 == 3).collect();
+    let ids: Vec<EventId> = chosen.iter().map(|post| post.id().parse().unwrap()).collect();
+    // They are found as the API finds them: in the log, because no dead letter has them.
+    let dead = world.store.dead_letter_positions(world.tenant, webhook.id, &ids).await.unwrap();
+    assert_eq!(dead, [None, None]);
+    let mut positions = Vec::new();
+    for id in ids {
+        positions.push(world.store.event_position(world.tenant, id).await.unwrap().unwrap());
+    }
+    positions.sort_unstable();
+    replay(&world, &webhook, Replayed::Positions(positions)).await;
+    is_over(&world, &webhook).await;
+    let again = receiver.posts().split_off(10);
+    assert_eq!(again.len(), 2);
+    for post in chosen {
+        let twin = again.iter().find(|twin| twin.id() == post.id()).unwrap();
+        assert_eq!((twin.body.as_ref(), twin.header("webhook-replay")), (post.body.as_ref(), Some("true")));
+    }
+    assert_eq!(world.attempts(webhook.id).await.iter().filter(|attempt| attempt.replay).count(), 2);
+    world.write_rounds(5, 1).await;
+    world.caught_up(webhook.id).await;
+    for instance in &world.instances {
+        assert_eq!(receiver.numbers(&instance.to_string()), [0, 1, 2, 3, 4, 3, 5]);
+    }
+    assert_eq!(world.dead_letters(webhook.id).await, []);
 }
 
 /// Dead letters are posted again, by their ids or all; what is taken is none any more.

@@ -4,8 +4,8 @@ use crate::receiver::{Receiver, until};
 use async_trait::async_trait;
 use serde_json::Map;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use warren_dispatcher::{Options, Ports};
@@ -25,13 +25,27 @@ use warren_ports::ledger::{
 use warren_runtime::{Health as Readiness, Lifecycle, Metrics};
 use warren_sqlite::Sqlite;
 
-/// A clock that can be turned.
+/// A clock that can be turned, and stopped.
 #[derive(Debug, Default)]
 pub(crate) struct TurnedClock {
     ahead_ms: AtomicI64,
+    stopped_at: OnceLock<Timestamp>,
+    /// How often it was looked at.
+    looks: AtomicU64,
 }
 
 impl TurnedClock {
+    /// Has time pass only when it is turned, from now on.
+    pub(crate) fn stop(&self) {
+        self.stopped_at.set(SystemClock.now()).unwrap();
+    }
+
+    /// Waits until a dispatcher has looked at it some times: whatever is due now has begun by then.
+    pub(crate) async fn looked_at(&self) {
+        let enough = self.looks.load(Ordering::Relaxed) + 8;
+        until("the clock is looked at", async || self.looks.load(Ordering::Relaxed) >= enough).await;
+    }
+
     pub(crate) fn turn(&self, by: Duration) {
         self.ahead_ms.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
@@ -39,7 +53,9 @@ impl TurnedClock {
 
 impl Clock for TurnedClock {
     fn now(&self) -> Timestamp {
-        SystemClock.now().after(Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed).unsigned_abs()))
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let unturned = self.stopped_at.get().copied().unwrap_or_else(|| SystemClock.now());
+        unturned.after(Duration::from_millis(self.ahead_ms.load(Ordering::Relaxed).unsigned_abs()))
     }
 }
 
