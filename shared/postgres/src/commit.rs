@@ -23,6 +23,7 @@ pub(crate) use fence::Mark;
 
 use crate::Postgres;
 use crate::counters::{self, Entry, Subject};
+use crate::fault::Mutation;
 use async_trait::async_trait;
 use fence::Standing;
 use sqlx::PgConnection;
@@ -108,8 +109,9 @@ pub(crate) async fn carry_out(
     mark: Mark,
     now: Timestamp,
     shards: ShardCount,
+    mutation: Mutation,
 ) -> Result<Carried> {
-    let standings = fence::compare(&mut *conn, writes, mark, now, shards).await?;
+    let standings = fence::compare(&mut *conn, writes, mark, now, shards, mutation).await?;
     let mut tx = Tx { conn, now, entries: Vec::new(), outcomes: writes.iter().map(|_| None).collect() };
     let mut items = Vec::with_capacity(writes.len());
     for ((place, &write), standing) in writes.iter().enumerate().zip(standings) {

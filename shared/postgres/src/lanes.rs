@@ -20,6 +20,7 @@ mod link;
 
 use crate::commit::is_relaxed;
 use crate::failure::closed;
+use crate::fault::Mutation;
 use crate::open::CommitObserver;
 use futures::future::join_all;
 use job::{Answer, Hot, Job, Unsettled};
@@ -46,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shards: ShardCount,
     pub(crate) observer: Option<Arc<dyn CommitObserver>>,
+    pub(crate) mutation: Mutation,
 }
 
 /// What a lane and its callers share.

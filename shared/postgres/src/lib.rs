@@ -18,6 +18,7 @@ mod counters;
 mod edge;
 mod events;
 mod failure;
+mod fault;
 mod idempotency;
 mod import;
 mod instances;

@@ -2,6 +2,7 @@
 
 use crate::accept::Acceptor;
 use crate::events::Heads;
+use crate::fault::Mutation;
 use crate::lanes::{Lanes, Setup};
 use crate::records::Records;
 use crate::roles::Service;
@@ -56,6 +57,9 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Who is told about commits.
     pub observer: Option<Arc<dyn CommitObserver>>,
+    /// The protection that is switched off, in test builds; by default what `WARREN_MUTATION` says.
+    #[cfg(feature = "fault-injection")]
+    pub mutation: Option<&'static str>,
 }
 
 impl Options {
@@ -75,6 +79,8 @@ impl Options {
             lanes: 1,
             clock: Arc::new(warren_domain::time::SystemClock),
             observer: None,
+            #[cfg(feature = "fault-injection")]
+            mutation: crate::fault::of_environment(),
         }
     }
 }
@@ -205,6 +211,7 @@ impl Postgres {
             clock: Arc::clone(&options.clock),
             shards: options.shard_count,
             observer: options.observer.clone(),
+            mutation: Mutation::of(&options),
         };
         let acting = match &role {
             Some(role) => connect.clone().options([("role", role)]),

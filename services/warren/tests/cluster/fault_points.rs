@@ -1,5 +1,5 @@
-//! Fault 2: a process dies between two durable states, and others go on. Every point with one worker is in `e2e`, every point
-//! with three in `cargo xtask faults`.
+//! Fault 2: a process dies or stands still between two durable states, and others go on. Every point with one worker is in
+//! `e2e`, every point with three in `cargo xtask faults`.
 
 use crate::holds;
 
@@ -16,6 +16,11 @@ async fn a_worker_dies_while_it_receives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_dies_while_it_takes_over() {
     holds(2, &["outbound.reclaimed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stands_still_before_a_login_and_others_have_it_when_it_goes_on() {
+    holds(2, &["login.before:10:stop"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

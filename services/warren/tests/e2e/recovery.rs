@@ -5,7 +5,7 @@ use crate::traffic::Traffic;
 use crate::{history, stage};
 use serde_json::json;
 use std::time::Duration;
-use warren_swarm::Report;
+use warren_swarm::{Invariant, Report};
 use warren_testkit::{Draft, Event, PATIENCE, Stage, eventually};
 
 /// How long until the phone has answered.
@@ -68,6 +68,9 @@ async fn a_lost_message_is_reported_at_once_and_told_when_the_phone_is_back() {
     let lost =
         eventually("it is reported", TOLD, async || Ok(of_kind(&stage, &traffic, "message.undecryptable").await.pop()));
     assert_eq!(lost.await.unwrap().text("/reason"), "lost_in_crash");
+    // The ratchet was stored before the event, and nobody can tell the text yet: that is what I4 is about.
+    let report = Report::of(&history::of(&stage, &traffic).await.unwrap());
+    assert!(report.violations.iter().any(|violation| violation.invariant == Invariant::I4), "{report}");
     // The question waits for the phone like every message.
     stage.simulator.change_habits(&traffic.instance.phone, json!({"online": true})).await.unwrap();
     let told = eventually("the phone told it late", TOLD, async || {
@@ -75,4 +78,6 @@ async fn a_lost_message_is_reported_at_once_and_told_when_the_phone_is_back() {
         Ok(received.into_iter().find(|event| event.text("/text/body") == "only once"))
     });
     told.await.unwrap();
+    let report = Report::of(&history::of(&stage, &traffic).await.unwrap());
+    assert!(report.violations.is_empty(), "{report}");
 }

@@ -252,6 +252,9 @@ impl SessionStore {
         loop {
             match tokio::time::timeout_at(deadline, attempt()).await {
                 Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) if fault::mutation("read_errors_at_once") => {
+                    return Err(StoreError::Connection(error.to_string().into()));
+                }
                 Ok(Err(error)) if error.kind.is_retryable() => tokio::time::sleep(Duration::from_millis(50)).await,
                 Ok(Err(error)) => {
                     tracing::error!(instance = %self.instance, %error, "session state cannot be read");

@@ -211,8 +211,9 @@ impl Lane {
     /// One try: connects if need be, settles what is in doubt, carries out and commits.
     async fn attempt(&mut self, writes: &[&Write], relaxed: bool) -> Result<Carried, Failed> {
         if self.link.is_none() {
-            self.link =
-                Some(Link::open(&self.setup.connect, self.setup.role.as_deref(), self.former).await.map_err(Failed::Again)?);
+            let former = self.former.filter(|_| !self.setup.mutation.is("late_statement"));
+            let opened = Link::open(&self.setup.connect, self.setup.role.as_deref(), former).await;
+            self.link = Some(opened.map_err(Failed::Again)?);
             self.former = None;
         }
         if let Some(carried) = self.resolve().await? {
@@ -255,7 +256,8 @@ impl Lane {
         link.begin(relaxed).await?;
         let conn = &mut link.conn;
         let mark = Mark { lane: self.id, batch: self.batch };
-        let carried = commit::carry_out(&mut *conn, writes, mark, self.setup.clock.now(), self.setup.shards).await?;
+        let Setup { clock, shards, mutation, .. } = &self.setup;
+        let carried = commit::carry_out(&mut *conn, writes, mark, clock.now(), *shards, *mutation).await?;
         if !carried.wrote {
             sqlx::raw_sql("ROLLBACK").execute(&mut *conn).await?;
             return Ok(carried);

@@ -157,6 +157,15 @@ async fn a_commit_whose_answer_was_lost_is_not_repeated() {
     assert_in_order(&world.events(&direct).await);
 }
 
+/// The server processes of the handle that wait for a lock.
+async fn waiting(watcher: &mut PgConnection) -> Vec<i32> {
+    sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'")
+        .bind(NAME)
+        .fetch_all(watcher)
+        .await
+        .unwrap()
+}
+
 /// A statement of a broken connection that the server still carries out does not land over a newer write.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_statement_of_a_broken_connection_cannot_land() {
@@ -175,20 +184,13 @@ async fn a_late_statement_of_a_broken_connection_cannot_land() {
         let store = store.clone();
         async move { world.commit(&store, put(b"k", b"late")).await }
     });
-    let mut waiting = async || -> Vec<i32> {
-        sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'")
-            .bind(NAME)
-            .fetch_all(&mut watcher)
-            .await
-            .unwrap()
-    };
-    until("the statement waits", async || waiting().await.len() == 1).await;
-    let old = waiting().await;
+    until("the statement waits", async || waiting(&mut watcher).await.len() == 1).await;
+    let old = waiting(&mut watcher).await;
     chaos.cut().await.unwrap();
     chaos.pass().await.unwrap();
     // Whoever waits next is another process, and the old one is no more.
     until("another process waits", async || {
-        let now = waiting().await;
+        let now = waiting(&mut watcher).await;
         assert!(now.len() <= 1, "two statements of one lane at once: {now:?}");
         !now.is_empty() && now != old
     })
@@ -197,6 +199,69 @@ async fn a_late_statement_of_a_broken_connection_cannot_land() {
     assert!(matches!(late.await.unwrap(), Outcome::Done));
     world.done(&store, put(b"k", b"newer")).await;
     assert_eq!(world.identity(&direct, b"k").await.as_deref(), Some(b"newer".as_slice()));
+}
+
+/// What stores a record waits in its commit, for as long as somebody holds the lock, and however long a lane waits for locks.
+const WAITING_COMMIT: &str = "
+    CREATE FUNCTION wait_for_lock() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+    BEGIN PERFORM pg_advisory_xact_lock_shared(1, 1); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER wait_for_lock AFTER INSERT OR UPDATE ON session_records
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_for_lock();";
+
+/// What became of writes whose connection broke while the server carried out their commit.
+pub(crate) struct LateCommits {
+    /// The numbers in the log: each round wrote one.
+    pub(crate) logged: Vec<usize>,
+    /// The numbers whose owner was told that they were not written.
+    pub(crate) denied: Vec<usize>,
+    /// Whether two server processes of the lane were at work at once.
+    pub(crate) overlapped: bool,
+}
+
+/// Breaks the connection of a lane again and again while its commit is under way, and lets that one go on once the next
+/// connection is at work.
+pub(crate) async fn late_commits(rounds: usize, change: impl FnOnce(Options) -> Options) -> LateCommits {
+    let server = Server::start().await.unwrap();
+    let direct = open(&server.url()).await;
+    let world = World::new(&direct).await;
+    let chaos = Chaos::before(server.address()).await.unwrap();
+    let through = Options { lanes: 1, application_name: NAME.to_owned(), ..options(&server.url_at(chaos.address())) };
+    let store = Postgres::open(change(through)).await.unwrap();
+    world.done(&store, Op::Barrier).await;
+    let (mut locker, mut watcher) = (sql(&server.url()).await, sql(&server.url()).await);
+    run(&mut locker, WAITING_COMMIT).await;
+    let (mut denied, mut overlapped) = (Vec::new(), false);
+    for round in 0..rounds {
+        run(&mut locker, "SELECT pg_advisory_lock(1, 1)").await;
+        let writes = vec![world.write(put(b"k", &round.to_be_bytes())), world.write(note(round))];
+        let committing = tokio::spawn({
+            let store = store.clone();
+            async move { store.commit(writes).await }
+        });
+        until("the commit waits", async || waiting(&mut watcher).await.len() == 1).await;
+        let old = waiting(&mut watcher).await;
+        chaos.cut().await.unwrap();
+        chaos.pass().await.unwrap();
+        until("another process waits", async || {
+            let now = waiting(&mut watcher).await;
+            overlapped |= now.len() > 1;
+            now.iter().any(|process| !old.contains(process))
+        })
+        .await;
+        run(&mut locker, "SELECT pg_advisory_unlock(1, 1)").await;
+        if !committing.await.unwrap().iter().all(|outcome| matches!(outcome, Outcome::Done)) {
+            denied.push(round);
+        }
+    }
+    LateCommits { logged: numbers(&world.events(&direct).await), denied, overlapped }
+}
+
+/// A commit that is under way when its connection breaks is over before the batch is run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_commit_of_a_broken_connection_cannot_land() {
+    let LateCommits { logged, denied, overlapped } = late_commits(4, |options| options).await;
+    assert_eq!((logged, denied), (vec![0, 1, 2, 3], vec![]));
+    assert!(!overlapped, "two transactions of one lane at once");
 }
 
 /// Nobody answers at all: the lane gives the connection up by itself, and goes on through the next.

@@ -7,6 +7,8 @@ mod batches;
 mod faults;
 mod horizon;
 mod lanes;
+#[cfg(feature = "fault-injection")]
+mod mutations;
 mod opening;
 mod ownership;
 mod reads;

@@ -1,11 +1,11 @@
 //! Takeovers against batches that are under way.
 
-use crate::world::{World, fresh, open, put, run, sql, until};
+use crate::world::{World, assert_in_order, fresh, note, numbers, open, put, run, sql, until};
 use futures::future::join_all;
 use sqlx::PgConnection;
 use std::time::Duration;
-use warren_domain::{Epoch, Shard};
-use warren_ports::ledger::{Op, Outcome, Ownership, Taken};
+use warren_domain::{Epoch, Event, Shard};
+use warren_ports::ledger::{Committer, Op, Outcome, Ownership, Taken};
 use warren_postgres::Postgres;
 
 /// Commits, with a record held by somebody else, so that the batch stands still inside its transaction, behind its fence.
@@ -82,15 +82,11 @@ async fn a_takeover_waits_for_no_batch_that_stands_still() {
     assert_eq!(world.identity(&new, b"k").await.as_deref(), Some(b"first".as_slice()));
 }
 
-/// Two that take the same shards again and again, while both write: whoever was told `Raised` last owns, and the epochs under
-/// which anything was written never fall.
-#[tokio::test(flavor = "multi_thread")]
-async fn epochs_of_writes_never_fall() {
-    let (database, one) = fresh().await;
-    let two = open(database.url()).await;
+/// Two that take the same shards again and again, while both write their epochs; the events of each instance.
+pub(crate) async fn contended(one: &Postgres, two: &Postgres) -> Vec<Vec<Event>> {
     let mut worlds = Vec::new();
     for _ in 0..12 {
-        worlds.push(World::new(&one).await);
+        worlds.push(World::new(one).await);
     }
     let worlds = &worlds;
     let owner = async |store: &Postgres, first: i64| {
@@ -100,18 +96,25 @@ async fn epochs_of_writes_never_fall() {
             store.take(&shards).await.unwrap();
             for _ in 0..3 {
                 let number = usize::try_from(epoch).unwrap();
-                let writes = worlds.iter().map(|world| world.under(epoch).write(crate::world::note(number))).collect();
-                let outcomes = warren_ports::ledger::Committer::commit(store, writes).await;
+                let writes = worlds.iter().map(|world| world.under(epoch).write(note(number))).collect();
+                let outcomes = store.commit(writes).await;
                 let known = |outcome: &Outcome| matches!(outcome, Outcome::Done | Outcome::OwnershipLost);
                 assert!(outcomes.iter().all(known), "{outcomes:?}");
             }
         }
     };
-    tokio::join!(owner(&one, 2), owner(&two, 3));
-    let all = join_all(worlds.iter().map(async |world| world.events(&one).await)).await;
-    for events in all {
-        crate::world::assert_in_order(&events);
-        assert!(crate::world::numbers(&events).is_sorted(), "{:?}", crate::world::numbers(&events));
+    tokio::join!(owner(one, 2), owner(two, 3));
+    join_all(worlds.iter().map(async |world| world.events(one).await)).await
+}
+
+/// Whoever was told `Raised` last owns, and the epochs under which anything was written never fall.
+#[tokio::test(flavor = "multi_thread")]
+async fn epochs_of_writes_never_fall() {
+    let (database, one) = fresh().await;
+    let two = open(database.url()).await;
+    for events in contended(&one, &two).await {
+        assert_in_order(&events);
+        assert!(numbers(&events).is_sorted(), "{:?}", numbers(&events));
         assert!(!events.is_empty());
     }
 }
