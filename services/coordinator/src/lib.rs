@@ -18,9 +18,11 @@ mod scheduler;
 mod server;
 mod state;
 mod store;
+mod tls;
 
 pub use options::{InvalidOptions, Options, Seat};
 pub use store::Failure as StoreFailure;
+pub use tls::Tls;
 
 use consensus::Stopped;
 use metrics::Figures;
@@ -111,9 +113,10 @@ pub async fn run(
     options.validate()?;
     seat.validate()?;
     let address: SocketAddr = listener.local_addr()?;
-    options.allows(address)?;
+    options.allows(address, seat.tls.is_some())?;
     let node = Arc::new(Node::start(options, seat, Figures::new(&ports.metrics)).await?);
-    tracing::info!(node = node.seat.node, port = address.port(), "the coordinator is listening");
+    let tls = node.seat.tls.is_some();
+    tracing::info!(node = node.seat.node, port = address.port(), tls, "the coordinator is listening");
     let ready = ports.health.check("coordinator");
     let ended = tokio::select! {
         biased;

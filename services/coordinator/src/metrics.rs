@@ -22,6 +22,8 @@ pub(crate) struct Figures {
     pub(crate) lease_store_away: IntGauge,
     pub(crate) commit_seconds: Histogram,
     pub(crate) recovery_seconds: Histogram,
+    pub(crate) handshakes: IntGauge,
+    pub(crate) handshakes_failed: IntCounterVec,
     refused: IntCounterVec,
 }
 
@@ -53,6 +55,12 @@ impl Figures {
             recovery_seconds: metrics.seconds(
                 &name("recovery_seconds"),
                 "How long shards without a worker were without one, until the last of them was served.",
+            ),
+            handshakes: gauge("handshakes", "TLS handshakes under way."),
+            handshakes_failed: metrics.counters(
+                &name("handshakes_failed_total"),
+                "TLS handshakes that came to nothing: `late` took too long or had no turn in time, `broken` failed.",
+                &["reason"],
             ),
             refused: metrics.counters(&name("refused_calls_total"), "Calls that were refused, by reason.", &["reason"]),
         }

@@ -48,7 +48,7 @@ impl Node {
         let machine = Machine::load(store.clone()).await?;
         let state = machine.published();
         let network = Network {
-            caller: Caller::new(seat.credential.clone()),
+            caller: Caller::trusting(seat.credential.clone(), seat.tls.as_ref().map(|tls| &tls.trust)),
             node: seat.node,
             peers: Arc::new(Peers::new(seat.peers(), figures.peers_away.clone())),
         };

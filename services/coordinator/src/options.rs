@@ -1,6 +1,6 @@
 //! What an operator can set.
 
-use crate::evidence::Timing;
+use crate::{evidence::Timing, tls::Tls};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -18,8 +18,13 @@ pub struct Options {
     /// Where it listens to the other coordinators and to workers: address and port. Default 127.0.0.1:7000.
     pub listen: SocketAddr,
     /// Whether plain HTTP may be spoken on an address that other machines can reach: calls are signed, but can be read on the
-    /// way. Default false.
+    /// way. Says nothing once TLS is set. Default false.
     pub allow_plaintext: bool,
+    /// The file with its certificate chain in PEM, its own certificate first. With it the port speaks TLS and nothing else.
+    /// Default none.
+    pub tls_certificate: PathBuf,
+    /// The file with the key of that certificate, in PEM. Default none.
+    pub tls_key: PathBuf,
     /// How long the lease of a worker lasts, milliseconds: what the workers have. A new leader, and a lease store that forgot
     /// something, wait for as long before a missing lease means anything. Default 3,000.
     pub lease_ttl_ms: u64,
@@ -40,6 +45,8 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7000)),
             allow_plaintext: false,
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
             lease_ttl_ms: 3_000,
             lease_renewal_ms: 500,
             heartbeat_ms: 250,
@@ -52,7 +59,7 @@ impl Default for Options {
 /// Options that make no sense: one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidOptions(String);
+pub struct InvalidOptions(pub(crate) String);
 
 impl Options {
     /// Checks what single values cannot say.
@@ -74,14 +81,15 @@ impl Options {
         }
     }
 
-    /// Whether it may listen there.
-    pub(crate) fn allows(&self, address: SocketAddr) -> Result<(), InvalidOptions> {
-        if self.allow_plaintext || address.ip().to_canonical().is_loopback() {
+    /// Whether it may listen there, with TLS or without.
+    pub(crate) fn allows(&self, address: SocketAddr, has_tls: bool) -> Result<(), InvalidOptions> {
+        if has_tls || self.allow_plaintext || address.ip().to_canonical().is_loopback() {
             return Ok(());
         }
         Err(InvalidOptions(format!(
             "coordinator.listen: {address} can be reached by other machines and speaks plain HTTP; \
-             set coordinator.allow_plaintext = true if the network between the machines is trusted, or listen on 127.0.0.1"
+             set coordinator.tls_certificate, coordinator.tls_key and cluster.tls_authority, or coordinator.allow_plaintext = \
+             true if the network between the machines is trusted, or listen on 127.0.0.1"
         )))
     }
 
@@ -116,6 +124,8 @@ pub struct Seat {
     pub data_folder: PathBuf,
     /// How many shards the cluster has. Fixed when it is made; another count is refused.
     pub shard_count: ShardCount,
+    /// What it speaks TLS with, to whoever calls it and to the others; `None` for plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 impl Seat {
@@ -146,10 +156,12 @@ mod tests {
         assert_eq!(options.validate(), Ok(()));
         assert!(Options { lease_ttl_ms: 1_000, ..Options::default() }.validate().is_err());
         assert!(Options { move_batch: 0, ..Options::default() }.validate().is_err());
-        assert!(options.allows("127.0.0.1:7000".parse().unwrap()).is_ok());
-        let refused = options.allows("0.0.0.0:7000".parse().unwrap()).unwrap_err().to_string();
+        let everywhere = "0.0.0.0:7000".parse().unwrap();
+        assert!(options.allows("127.0.0.1:7000".parse().unwrap(), false).is_ok());
+        let refused = options.allows(everywhere, false).unwrap_err().to_string();
         assert!(refused.contains("allow_plaintext") && !refused.contains('\n'), "{refused}");
-        assert!(Options { allow_plaintext: true, ..options }.allows("0.0.0.0:7000".parse().unwrap()).is_ok());
+        assert!(options.allows(everywhere, true).is_ok());
+        assert!(Options { allow_plaintext: true, ..options }.allows(everywhere, false).is_ok());
     }
 
     #[test]
@@ -160,6 +172,7 @@ mod tests {
             coordinators: vec!["h:7000".to_owned(); size],
             data_folder: PathBuf::new(),
             shard_count: ShardCount::default(),
+            tls: None,
         };
         assert!(seat(3, 3).validate().is_ok() && seat(1, 1).validate().is_ok());
         for (node, size) in [(0, 3), (4, 3), (1, 2), (1, 0)] {

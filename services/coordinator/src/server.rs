@@ -1,12 +1,15 @@
 //! The listener: connections with limits, and an end at which every stream ends.
-//!
-//! TLS would be accepted between the stream and the connection here.
 
-use crate::{api::Api, node::Node};
+use crate::{
+    api::Api,
+    node::Node,
+    tls::{Handshakes, Spoken},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -24,6 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until the life begins to stop; connections end then, in tasks that the life waits for.
 pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, lifecycle: Lifecycle) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let handshakes = node.seat.tls.as_ref().map(|tls| Arc::new(Handshakes::new(tls, node.figures.clone())));
     let api = Api { node, stopping: lifecycle.soft_token() };
     loop {
         let accepted = tokio::select! {
@@ -32,7 +36,7 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Node>, lifecycle: Lif
             accepted = accept(&listener, &connections) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => lifecycle.spawn(connection(api.clone(), stream, permit)),
+            Ok((stream, permit)) => lifecycle.spawn(connection(api.clone(), handshakes.clone(), stream, permit)),
             // The caller gave up before it was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {
@@ -50,11 +54,29 @@ async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Res
     Ok((stream, permit))
 }
 
-async fn connection(api: Api, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+async fn connection(api: Api, handshakes: Option<Arc<Handshakes>>, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    let Some(handshakes) = handshakes else { return converse(api, stream, true).await };
+    let spoken = tokio::select! {
+        biased;
+        () = api.stopping.cancelled() => return,
+        spoken = handshakes.shake(stream) => spoken,
+    };
+    match spoken {
+        Some(Spoken::Tls(stream)) => converse(api, stream, true).await,
+        Some(Spoken::Plain(stream)) => converse(api, stream, false).await,
+        None => {}
+    }
+}
+
+/// Answers the calls of a connection; one that speaks what this cluster does not hears that, and nothing else.
+async fn converse<S>(api: Api, stream: S, is_spoken: bool)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let stopping = api.stopping.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let api = api.clone();
-        async move { Ok::<_, Infallible>(api.answer(request).await) }
+        async move { Ok::<_, Infallible>(if is_spoken { api.answer(request).await } else { api.refuse_plain() }) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -33,10 +33,12 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 /// taken for dead for that, does not attach itself anew.
 pub(crate) async fn keep(shared: Arc<Shared>) {
     let mut route = Route::new(shared.options.group.size());
+    let mut has_distrusted = false;
     loop {
         let node = route.next();
         let failure = match open(&shared, node).await {
             Ok(stream) => {
+                has_distrusted = false;
                 let end = follow(&shared, node, stream, &mut route).await;
                 tracing::info!(leader = node, reason = %end, "the stream from the leader ended");
                 shared.attach_state(Attachment::Seeking);
@@ -52,6 +54,17 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
                 refuse(&shared, refusal.code);
                 tokio::time::sleep(REFUSED_PAUSE.mul_f64(rand::random_range(0.5..1.0))).await;
             }
+            Failure::Untrusted(reason) => {
+                if !has_distrusted {
+                    tracing::warn!(
+                        node,
+                        reason,
+                        "what answers as a coordinator does not prove itself as cluster.tls_authority has it"
+                    );
+                }
+                has_distrusted = true;
+                shared.attach_state(Attachment::Seeking);
+            }
             Failure::Refused(_) | Failure::Unreachable(_) | Failure::Late | Failure::Malformed => {
                 shared.attach_state(Attachment::Seeking);
             }
@@ -65,6 +78,7 @@ const fn is_final(code: Code) -> bool {
     matches!(
         code,
         Code::WrongSecret
+            | Code::PlainHttp
             | Code::OtherCluster
             | Code::UnknownProtocol
             | Code::WrongTarget

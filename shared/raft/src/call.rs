@@ -5,13 +5,18 @@ use crate::{
         CLUSTER_HEADER, Credential, DIGEST_HEADER, PROTOCOL_HEADER, SENDER_HEADER, SIGNATURE_HEADER, Signed, TARGET_HEADER,
         digest,
     },
+    tls::{Trust, distrust},
     wire::{NodeId, PROTOCOL, Refusal},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, StatusCode, body::Incoming, header::CONTENT_TYPE};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Client, ResponseFuture,
+        connect::{Connect, HttpConnector},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,8 +39,51 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// Makes signed calls. Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct Caller {
-    client: Client<HttpConnector, Full<Bytes>>,
+    way: Way,
     credential: Credential,
+}
+
+/// How coordinators are spoken to.
+#[derive(Clone)]
+enum Way {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Way {
+    fn new(trust: Option<&Trust>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        match trust {
+            None => Self::Plain(client(connector)),
+            Some(trust) => Self::Tls(client(trust.connector(connector))),
+        }
+    }
+
+    const fn scheme(&self) -> &'static str {
+        match self {
+            Self::Plain(_) => "http",
+            Self::Tls(_) => "https",
+        }
+    }
+
+    fn request(&self, call: hyper::Request<Full<Bytes>>) -> ResponseFuture {
+        match self {
+            Self::Plain(client) => client.request(call),
+            Self::Tls(client) => client.request(call),
+        }
+    }
+}
+
+fn client<C: Connect + Clone>(connector: C) -> Client<C, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_FOR)
+        .pool_max_idle_per_host(IDLE)
+        .build(connector)
 }
 
 impl fmt::Debug for Caller {
@@ -63,6 +111,10 @@ pub enum Failure {
     /// The coordinator cannot be reached.
     #[error("it cannot be reached ({0})")]
     Unreachable(String),
+    /// It does not prove that it is a coordinator of this cluster: it speaks no TLS, or has a certificate of another authority,
+    /// for another host, or of another time.
+    #[error("it does not prove itself as cluster.tls_authority has it ({0})")]
+    Untrusted(String),
     /// It did not answer in time. What was asked may have been done.
     #[error("it does not answer in time")]
     Late,
@@ -75,20 +127,16 @@ pub enum Failure {
 }
 
 impl Caller {
-    /// A caller of this cluster.
+    /// A caller of this cluster, over plain HTTP.
     #[must_use]
     pub fn new(credential: Credential) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_FOR)
-            .pool_max_idle_per_host(IDLE)
-            .build(connector);
-        Self { client, credential }
+        Self::trusting(credential, None)
+    }
+
+    /// A caller of this cluster; over TLS and nothing else, if it is said whom it trusts.
+    #[must_use]
+    pub fn trusting(credential: Credential, trust: Option<&Trust>) -> Self {
+        Self { way: Way::new(trust), credential }
     }
 
     /// Says something, and reads the answer.
@@ -140,7 +188,7 @@ impl Caller {
         let signature = self.credential.sign(signed);
         let call = hyper::Request::builder()
             .method(&method)
-            .uri(format!("http://{}{}", request.address, request.path))
+            .uri(format!("{}://{}{}", self.way.scheme(), request.address, request.path))
             .header(CONTENT_TYPE, "application/json")
             .header(PROTOCOL_HEADER, PROTOCOL)
             .header(CLUSTER_HEADER, self.credential.cluster())
@@ -150,7 +198,7 @@ impl Caller {
             .header(SIGNATURE_HEADER, signature)
             .body(Full::new(body))
             .map_err(|_| Failure::Unreachable("its address makes no sense".to_owned()))?;
-        let answer = self.client.request(call).await.map_err(|error| Failure::Unreachable(cause(&error)))?;
+        let answer = self.way.request(call).await.map_err(|error| unanswered(&error))?;
         if answer.status() == StatusCode::OK {
             return Ok(answer.into_body());
         }
@@ -159,11 +207,14 @@ impl Caller {
     }
 }
 
-/// The innermost cause: "connection refused", and not "client error".
-fn cause(error: &hyper_util::client::legacy::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
+/// By the innermost cause: "connection refused", and not "client error".
+fn unanswered(error: &hyper_util::client::legacy::Error) -> Failure {
+    let mut innermost: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = innermost.source() {
         innermost = source;
+        if let Some(reason) = distrust(innermost) {
+            return Failure::Untrusted(reason);
+        }
     }
-    if error.source().is_none() { "the connection broke".to_owned() } else { innermost.to_string() }
+    Failure::Unreachable(if error.source().is_none() { "the connection broke".to_owned() } else { innermost.to_string() })
 }

@@ -2,7 +2,7 @@
 //! itself never travels, a signature is worth nothing for any other call, and no body is read before its caller is known.
 //!
 //! Replaying a whole call is worth nothing either: votes and entries of an old term are refused, and a report of an epoch that
-//! is not the assigned one changes nothing. What is read on the way is protected by the network, or by TLS.
+//! is not the assigned one changes nothing. What could be read on the way is protected by TLS ([`crate::tls`]), or by the network.
 
 use crate::wire::{NodeId, PROTOCOL};
 use hmac::{Hmac, KeyInit as _, Mac as _};

@@ -2,6 +2,7 @@
 
 use crate::{
     Caller, Credential, Failure, Request, Status,
+    tls::Trust,
     wire::{NodeId, STATUS},
 };
 use std::{sync::Arc, time::Duration};
@@ -15,10 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Group {
     credential: Credential,
     coordinators: Arc<[String]>,
+    trust: Option<Trust>,
 }
 
 impl Group {
-    /// The coordinators, `host:port` each, in the order that is the same everywhere: the first is number 1.
+    /// The coordinators, `host:port` each, in the order that is the same everywhere: the first is number 1. They are spoken to
+    /// over plain HTTP.
     ///
     /// # Errors
     /// `Invalid` if they are not 1, 3 or 5.
@@ -26,11 +29,18 @@ impl Group {
         if !matches!(coordinators.len(), 1 | 3 | 5) {
             return Err(Error::invalid("coordinators", "cluster.coordinators must name 1, 3 or 5 of them."));
         }
-        Ok(Self { credential: Credential::new(cluster, secret), coordinators: coordinators.into() })
+        Ok(Self { credential: Credential::new(cluster, secret), coordinators: coordinators.into(), trust: None })
     }
 
-    pub(crate) fn credential(&self) -> &Credential {
-        &self.credential
+    /// The same, spoken to over TLS and nothing else.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust: Some(trust), ..self }
+    }
+
+    /// A caller of its own connections.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::trusting(self.credential.clone(), self.trust.as_ref())
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -53,7 +63,7 @@ impl Group {
 /// # Errors
 /// `Unavailable` with the reason of each if none answers.
 pub async fn status(group: &Group) -> Result<Status> {
-    let caller = Caller::new(group.credential.clone());
+    let caller = group.caller();
     let mut reasons = Vec::new();
     let mut first = None;
     for (node, address) in group.nodes() {
@@ -78,7 +88,7 @@ pub async fn status(group: &Group) -> Result<Status> {
 /// # Errors
 /// What is wrong: one that does not answer or refuses, or that nobody leads.
 pub async fn check(group: &Group) -> Result<String, String> {
-    let caller = Caller::new(group.credential.clone());
+    let caller = group.caller();
     let asked = group.nodes().map(|(node, address)| ask(&caller, node, address));
     let answers = futures::future::join_all(asked).await;
     let size = group.size();

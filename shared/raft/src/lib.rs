@@ -2,8 +2,8 @@
 //! group decides it.
 //!
 //! Everything is JSON over HTTP, on the coordinators' own port ([`wire`]). Each call is signed ([`credential`]) and made by a
-//! [`Caller`], the coordinators' own calls to each other too. TLS would be a connector in [`Caller::new`] and an acceptor in the
-//! coordinator's listener; without it, the network between them has to be trusted.
+//! [`Caller`], the coordinators' own calls to each other too. With [`tls`] it is HTTPS and nothing else; without, the network
+//! between them has to be trusted.
 
 mod attachment;
 mod call;
@@ -12,6 +12,7 @@ mod group;
 mod notices;
 mod placement;
 pub mod status;
+pub mod tls;
 mod view;
 pub mod wire;
 

@@ -159,8 +159,8 @@ impl RaftPlacement {
         }
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
-            caller: Caller::new(options.group.credential().clone()),
-            streams: Caller::new(options.group.credential().clone()),
+            caller: options.group.caller(),
+            streams: options.group.caller(),
             options,
             view: Mutex::default(),
             assigned: watch::Sender::default(),

@@ -108,6 +108,8 @@ pub struct Heard {}
 pub enum Code {
     /// The signature is not made with this cluster's secret.
     WrongSecret,
+    /// The caller speaks plain HTTP, and this cluster TLS.
+    PlainHttp,
     /// The caller belongs to another cluster.
     OtherCluster,
     /// The caller speaks another version of all this.
@@ -146,6 +148,7 @@ impl Code {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
+            Self::PlainHttp => 400,
             Self::WrongSecret => 401,
             Self::OtherCluster | Self::NotAMember => 403,
             Self::NotFound | Self::UnknownWorker => 404,
@@ -162,6 +165,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WrongSecret => "wrong_secret",
+            Self::PlainHttp => "plain_http",
             Self::OtherCluster => "other_cluster",
             Self::UnknownProtocol => "unknown_protocol",
             Self::NotAMember => "not_a_member",
@@ -184,6 +188,7 @@ impl Code {
     const fn sentence(self) -> &'static str {
         match self {
             Self::WrongSecret => "it refuses the secret; cluster.secret must be the same everywhere",
+            Self::PlainHttp => "it speaks TLS and the caller plain HTTP; cluster.tls_authority must be set everywhere",
             Self::OtherCluster => "it belongs to another cluster; cluster.id must be the same everywhere",
             Self::UnknownProtocol => "it speaks another version; bring all processes of the cluster up to date",
             Self::NotAMember => {

@@ -205,6 +205,10 @@ fn a_cluster_is_named_by_the_usual_variables() {
     assert!(refused(&[("WARREN_CLUSTER_SECRET", "short")]).starts_with("cluster.secret: must have at least 32"));
     assert!(refused(&[("WARREN_CLUSTER__COORDINATORS", "a:7000,b:7000")]).starts_with("cluster.coordinators:"));
     assert!(refused(&[("WARREN_CLUSTER__COORDINATORS", "a")]).contains("host:7000"));
+    let line = refused(&[("WARREN_CLUSTER__COORDINATORS", "https://a:7000")]);
+    assert!(line.starts_with("cluster.coordinators: `https://a:7000`") && line.contains("cluster.tls_authority"), "{line}");
+    let config = config_of(&[("WARREN_CLUSTER__TLS_AUTHORITY", "/etc/warren/authority.pem")]);
+    assert_eq!(config.cluster.tls_authority.to_str(), Some("/etc/warren/authority.pem"));
     assert!(refused(&[("WARREN_CLUSTER__ID", "My Cluster")]).starts_with("cluster.id:"));
     assert!(refused(&[("WARREN_DATABASE__LANES", "0")]).starts_with("database.lanes:"));
 }

@@ -36,10 +36,17 @@ impl Api {
             Ok(call) => self.route(call).await,
             Err(code) => Err(code.into()),
         };
-        answered.unwrap_or_else(|refusal| {
-            self.node.figures.refuse(refusal.code);
-            refuse(refusal)
-        })
+        answered.unwrap_or_else(|refusal| self.refuse(refusal))
+    }
+
+    /// Answers any call over plain HTTP where TLS is spoken. Nothing of it is looked at.
+    pub(crate) fn refuse_plain(&self) -> Response<Body> {
+        self.refuse(Code::PlainHttp.into())
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        self.node.figures.refuse(refusal.code);
+        refuse(refusal)
     }
 
     async fn route(&self, call: Admitted) -> Result<Response<Body>, Refusal> {

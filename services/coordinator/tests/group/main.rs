@@ -11,3 +11,4 @@ mod moves;
 mod restarts;
 mod status;
 mod support;
+mod tls;

@@ -6,13 +6,14 @@ use crate::settings::Settings;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use warren_coordinator::Tls;
 use warren_domain::time::{Clock, SystemClock};
 use warren_domain::{Network, ShardCount};
 use warren_egress::Guard;
 use warren_nats::ConnectError;
 use warren_ports::lease::Incarnation;
 use warren_postgres::{OpenError, Postgres, Service};
-use warren_raft::{ClientOptions, Credential, Group, RaftPlacement};
+use warren_raft::{ClientOptions, Credential, Group, RaftPlacement, tls::Trust};
 use warren_redis::Redis;
 use warren_runtime::config::Secret;
 use warren_runtime::{Apart, Health, Metrics};
@@ -163,8 +164,13 @@ pub(crate) fn group(settings: &Settings) -> Result<Group, Failure> {
         return Err(Failure::config("WARREN_CLUSTER__COORDINATORS (cluster.coordinators) is missing: host:7000 of each"));
     }
     let secret = cluster_secret(settings)?;
-    Group::new(&settings.cluster.id, secret, settings.cluster.coordinators.clone())
-        .map_err(|error| Failure::config(error.detail))
+    let group = Group::new(&settings.cluster.id, secret, settings.cluster.coordinators.clone());
+    let group = group.map_err(|error| Failure::config(error.detail))?;
+    let authority = &settings.cluster.tls_authority;
+    if authority.as_os_str().is_empty() {
+        return Ok(group);
+    }
+    Ok(group.trusting(Trust::read(authority).map_err(Failure::config)?))
 }
 
 /// Files of messages must be where every process finds them.
@@ -347,6 +353,7 @@ pub(crate) fn seat(settings: &Settings, number: u64) -> Result<warren_coordinato
         coordinators: settings.cluster.coordinators.clone(),
         data_folder: settings.store.data_dir.clone(),
         shard_count: ShardCount(settings.store.shard_count),
+        tls: Tls::read(&settings.coordinator, &settings.cluster.tls_authority).map_err(Failure::config)?,
     })
 }
 

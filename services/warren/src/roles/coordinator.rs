@@ -24,7 +24,8 @@ pub(crate) async fn run(arguments: args::Coordinator) -> Result<(), Failure> {
     let listener = serve::bind("coordinator.listen", settings.coordinator.listen).await?;
     let shared = Shared::new(&settings, beginning.metrics);
     let redis = cluster::open_redis(&settings, &shared.metrics, &Handle::current()).await?;
-    greet("coordinator", Some(("Raft", &listener)), &admin)?;
+    let scheme = if seat.tls.is_some() { "https" } else { "http" };
+    greet("coordinator", Some(("Raft", scheme, &listener)), &admin)?;
 
     let serving = Serving::start(&settings, admin, &shared.metrics, &shared.health)?;
     let ports = cluster::coordinator(&shared, &redis);

@@ -21,7 +21,7 @@ pub(crate) async fn run(arguments: Common) -> Result<(), Failure> {
     let api = serve::bind("server.listen", settings.server.listen).await?;
     let gateway = Gateway::open(&settings, beginning.metrics).await?;
     let seed = seed::surface(&settings, &gateway.store, None).await?;
-    greet("gateway", Some(("API", &api)), &admin)?;
+    greet("gateway", Some(("API", "http", &api)), &admin)?;
 
     let serving = Serving::start(&settings, admin, &gateway.shared.metrics, &gateway.shared.health)?;
     let store = gateway.store.clone();

@@ -39,12 +39,12 @@ async fn begin(common: &Common) -> Result<Beginning, Failure> {
     Ok(Beginning { settings, admin, metrics })
 }
 
-/// Says where the process is.
-fn greet(role: &'static str, listener: Option<(&str, &TcpListener)>, admin: &TcpListener) -> Result<(), Failure> {
+/// Says where the process is, and by which scheme it is spoken to.
+fn greet(role: &'static str, listener: Option<(&str, &str, &TcpListener)>, admin: &TcpListener) -> Result<(), Failure> {
     let address = |listener: &TcpListener| listener.local_addr().map_err(Failure::system);
     let mut text = String::new();
-    if let Some((name, listener)) = listener {
-        text.push_str(&format!("{name:<10} http://{}\n", address(listener)?));
+    if let Some((name, scheme, listener)) = listener {
+        text.push_str(&format!("{name:<10} {scheme}://{}\n", address(listener)?));
     }
     let metrics: SocketAddr = address(admin)?;
     text.push_str(&format!("Metrics    http://{metrics}/metrics\n"));

@@ -90,6 +90,8 @@ pub struct Cluster {
     /// The coordinators, `host:port` each; the first is number 1.
     #[serde(deserialize_with = "list")]
     pub coordinators: Vec<String>,
+    /// The file with the authorities that the coordinators' certificates are of; empty for plain HTTP.
+    pub tls_authority: PathBuf,
 }
 
 /// `[media]`: files of messages.

@@ -41,6 +41,11 @@ impl<S: Services> Config<S> {
         if !matches!(cluster.coordinators.len(), 0 | 1 | 3 | 5) {
             return Err(Error("cluster.coordinators: must name 1, 3 or 5 of them".to_owned()));
         }
+        if let Some(text) = cluster.coordinators.iter().find(|text| text.contains("://")) {
+            return Err(Error(format!(
+                "cluster.coordinators: `{text}` is not of the form host:7000; whether they speak TLS says cluster.tls_authority"
+            )));
+        }
         let is_address = |text: &&String| {
             text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
         };

@@ -1,6 +1,6 @@
 //! Coordinators that can be killed and come back.
 
-use super::{Behaviour, LeaseStore, Ledger, Worker, until};
+use super::{Authority, Behaviour, LeaseStore, Ledger, Worker, until};
 use std::{
     num::NonZeroU16,
     path::PathBuf,
@@ -38,6 +38,8 @@ pub(crate) struct Group {
     pub(crate) ledger: Ledger,
     options: Options,
     shards: u16,
+    /// Whose certificates its nodes have, if they speak TLS.
+    authority: Option<Authority>,
     incarnations: AtomicU64,
 }
 
@@ -48,6 +50,15 @@ impl Group {
     }
 
     pub(crate) async fn start_with(size: usize, shards: u16, options: Options) -> Self {
+        Self::begin(size, shards, options, None).await
+    }
+
+    /// One that speaks TLS, with certificates of this authority.
+    pub(crate) async fn start_over_tls(size: usize, authority: Authority) -> Self {
+        Self::begin(size, 64, Options::default(), Some(authority)).await
+    }
+
+    async fn begin(size: usize, shards: u16, options: Options, authority: Option<Authority>) -> Self {
         if let Ok(filter) = std::env::var("RUST_LOG") {
             let _ = warren_runtime::log::start(&filter, warren_runtime::log::Format::Pretty);
         }
@@ -59,6 +70,7 @@ impl Group {
             ledger: Ledger::default(),
             options,
             shards,
+            authority,
             incarnations: AtomicU64::new(1),
         };
         for node in 1..=size as u64 {
@@ -95,6 +107,7 @@ impl Group {
             coordinators: self.addresses(),
             data_folder: self.data_folder(node),
             shard_count: self.shard_count(),
+            tls: self.authority.as_ref().map(Authority::tls),
         }
     }
 
@@ -104,8 +117,14 @@ impl Group {
 
     /// Starts a node, over what it kept.
     pub(crate) async fn start_node(&mut self, node: u64) {
+        self.start_seat(self.seat(node)).await;
+    }
+
+    /// The same, with another seat than its own.
+    pub(crate) async fn start_seat(&mut self, seat: Seat) {
+        let node = seat.node;
         let listener = TcpListener::bind(self.address(node)).await.unwrap();
-        let running = self.run_with(self.seat(node), listener).await;
+        let running = self.run_with(seat, listener).await;
         self.running[Self::slot(node)] = Some(running);
     }
 
@@ -198,7 +217,15 @@ impl Group {
     }
 
     pub(crate) fn known(&self) -> warren_raft::Group {
-        warren_raft::Group::new(CLUSTER, SECRET, self.addresses()).unwrap()
+        self.known_at(self.addresses())
+    }
+
+    fn known_at(&self, addresses: Vec<String>) -> warren_raft::Group {
+        let group = warren_raft::Group::new(CLUSTER, SECRET, addresses).unwrap();
+        match &self.authority {
+            Some(authority) => group.trusting(authority.trust()),
+            None => group,
+        }
     }
 
     pub(crate) async fn status(&self) -> Status {
@@ -227,8 +254,7 @@ impl Group {
 
     /// A worker that reaches the coordinators at other addresses.
     pub(crate) fn worker_by(&self, name: &str, addresses: Vec<String>) -> Worker {
-        let group = warren_raft::Group::new(CLUSTER, SECRET, addresses).unwrap();
-        let options = ClientOptions { group, ..self.client(name) };
+        let options = ClientOptions { group: self.known_at(addresses), ..self.client(name) };
         Worker::start(options, self.leases.clone(), self.ledger.clone(), Behaviour::default())
     }
 

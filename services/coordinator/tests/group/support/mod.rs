@@ -1,11 +1,13 @@
 //! A group of coordinators in this process, over real sockets and real files, and workers that behave as workers do.
 
+mod authority;
 mod group;
 mod leases;
 mod ledger;
 mod proxy;
 mod worker;
 
+pub(crate) use authority::Authority;
 pub(crate) use group::{CLUSTER, Group, SECRET};
 pub(crate) use leases::LeaseStore;
 pub(crate) use ledger::Ledger;
