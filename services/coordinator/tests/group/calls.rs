@@ -70,27 +70,37 @@ async fn a_call_is_signed_whole_and_in_this_version() {
     let signed = Signed { method: "POST", path: LEAVE, sender: 0, target: 1, digest: &of_body };
     let signature = Credential::new(CLUSTER, SECRET).sign(signed);
     let client = warren_testkit_client();
-    let call = |path: &str| {
-        let call = client.post(url(path)).header(PROTOCOL_HEADER, "1").header(CLUSTER_HEADER, CLUSTER);
+    let call_in = |version: &str, path: &str| {
+        let call = client.post(url(path)).header(PROTOCOL_HEADER, version).header(CLUSTER_HEADER, CLUSTER);
         let call = call.header(SENDER_HEADER, "0").header(TARGET_HEADER, "1");
         call.header(DIGEST_HEADER, &of_body).header(SIGNATURE_HEADER, &signature)
     };
+    let call = |path: &str| call_in("1", path);
     let code = async |call: reqwest::RequestBuilder| {
         let answer = call.send().await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.json::<Refusal>().await.unwrap().code)
     };
     assert_eq!(call(LEAVE).body(body.clone()).send().await.unwrap().status(), 200);
+    let before = group.status().await;
     assert_eq!(code(call(LEAVE).body("{}")).await, (401, Code::WrongSecret));
     assert_eq!(code(call(REPORT).body(body.clone())).await, (401, Code::WrongSecret));
     assert_eq!(code(call(LEAVE).body(vec![b' '; 4 * LONGEST_CALL + 1])).await, (413, Code::TooLarge));
     let bare = client.post(url(LEAVE));
     assert_eq!(code(bare.body(body.clone())).await, (409, Code::UnknownProtocol));
-    let later = client.post(url(LEAVE)).header(PROTOCOL_HEADER, "2").header(SIGNATURE_HEADER, &signature);
-    assert_eq!(code(later.body(body.clone())).await, (409, Code::UnknownProtocol));
+    // Right in everything else.
+    for version in ["2", "0", "", "one"] {
+        assert_eq!(code(call_in(version, LEAVE).body(body.clone())).await, (409, Code::UnknownProtocol), "{version}");
+    }
     let unsigned = client.post(url(LEAVE)).header(PROTOCOL_HEADER, "1");
     assert_eq!(code(unsigned.body(body)).await, (401, Code::WrongSecret));
     assert_eq!(code(client.get(url(STATUS)).header(PROTOCOL_HEADER, "1")).await, (401, Code::WrongSecret));
+
+    let refused = |reason: &str| group.metric(1, &format!("refused_calls_total{{reason=\"{reason}\"}}"));
+    let counted = [refused("wrong_secret"), refused("too_large"), refused("unknown_protocol")];
+    assert_eq!((counted, group.metric(1, "refused_calls_total")), ([4.0, 1.0, 5.0], 10.0));
+    let after = group.status().await;
+    assert_eq!((after.term, after.leader, after.applied), (before.term, before.leader, before.applied));
 }
 
 /// A client without TLS.

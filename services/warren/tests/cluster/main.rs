@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod clocks;
+mod commands;
 mod coordinators;
 #[cfg(feature = "fault-injection")]
 mod fault_points;

@@ -1,5 +1,7 @@
 //! What must not start: one line, and an exit code that a supervisor understands.
 
+mod roles;
+
 use crate::{binary, stage};
 use warren_testkit::{Ended, Network, Options, Simulator, Warren};
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use warren_testkit::Simulator;
 use warren_testkit::cluster::{Cluster, ClusterOptions, Durability, Shape};
 
@@ -29,29 +30,58 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
+    // From the beginning: who interrupts the start is not to find its folders later.
+    let mut interrupts = Interrupts::listen()?;
+    eprintln!("starting Postgres, Redis, NATS, the simulator and the cluster ...");
+    let started = tokio::select! {
+        started = Box::pin(start(&arguments)) => Some(started?),
+        () = interrupts.next() => None,
+    };
+    if let Some((mut cluster, simulator)) = started {
+        print(&cluster, &simulator)?;
+        interrupts.next().await;
+        eprintln!("stopping ...");
+        stop(&mut cluster).await?;
+    }
+    Ok(json!({"stopped": true}))
+}
+
+/// Ctrl-C, and what `kill` sends.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn start(arguments: &Arguments) -> Result<(Cluster, Simulator)> {
     let shape = Shape {
         coordinators: arguments.coordinators,
         workers: arguments.workers,
         gateways: arguments.gateways,
         dispatchers: arguments.dispatchers,
     };
-    eprintln!("starting Postgres, Redis, NATS, the simulator and the cluster ...");
-    let simulator = Simulator::start(&arguments.binary).await?;
-    let mut options = ClusterOptions::new(&arguments.binary, shape, simulator.url()).durability(Durability::Synced);
+    // As a whole path: processes are started in folders of their own.
+    let binary = &arguments.binary;
+    let binary = binary.canonicalize().with_context(|| format!("looking for {}", binary.display()))?;
+    let simulator = Simulator::start(&binary).await?;
+    let mut options = ClusterOptions::new(&binary, shape, simulator.url()).durability(Durability::Synced);
     for setting in &arguments.env {
         let (name, value) = setting.split_once('=').with_context(|| format!("{setting} is not NAME=VALUE"))?;
         options = options.env(name, value);
     }
-    let mut cluster = Cluster::start(options).await?;
-    print(&cluster, &simulator)?;
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminated.recv() => {}
-    }
-    eprintln!("stopping ...");
-    stop(&mut cluster).await?;
-    Ok(json!({"stopped": true}))
+    Ok((Cluster::start(options).await?, simulator))
 }
 
 fn print(cluster: &Cluster, simulator: &Simulator) -> Result<()> {
