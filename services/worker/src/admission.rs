@@ -75,10 +75,9 @@ fn turn(next: Instant, now: Instant, spacing: Duration) -> Instant {
     next.max(now.checked_sub(spacing * 10).unwrap_or(now))
 }
 
-/// How long to wait before attempt `failures + 1`: full jitter over a span that doubles, up to 5 minutes.
-pub(crate) fn backoff(failures: u32, first: Duration) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(300);
-    let span = first.saturating_mul(1_u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(LONGEST);
+/// How long to wait before attempt `failures + 1`: full jitter over a span that doubles, up to the longest.
+pub(crate) fn backoff(failures: u32, first: Duration, longest: Duration) -> Duration {
+    let span = first.saturating_mul(1_u32.checked_shl(failures.min(20)).unwrap_or(u32::MAX)).min(longest);
     span.mul_f64(rand::random::<f64>())
 }
 
@@ -169,10 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn backs_off_to_five_minutes_at_most() {
+    fn backs_off_to_the_longest_at_most() {
+        let (first, longest) = (Duration::from_secs(1), Duration::from_secs(300));
         for failures in 0..64 {
-            assert!(backoff(failures, Duration::from_secs(1)) <= Duration::from_secs(300));
+            assert!(backoff(failures, first, longest) <= longest);
         }
-        assert!(backoff(0, Duration::from_secs(1)) <= Duration::from_secs(1));
+        assert!(backoff(0, first, longest) <= first);
+        let drawn = (0..100).map(|_| backoff(63, first, longest)).max().unwrap();
+        assert!(drawn > longest / 2, "a hundred draws of {longest:?}: {drawn:?}");
     }
 }

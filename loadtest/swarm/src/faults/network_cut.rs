@@ -11,11 +11,15 @@ use warren_testkit::{Chaos, Direction};
 
 type Inject = for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>;
 
+/// One takeover: to another worker, and back when this one has come again.
+const BOUNDS: Bounds = Bounds { logins_at_most: Some(2), ..Bounds::NONE };
+
+/// When all are connected again after half a minute without WhatsApp, seconds: they look every quarter of a minute.
+const BACK: f64 = 50.0;
+
 const fn case(name: &'static str, inject: Inject) -> Case {
-    // One takeover: to another worker, and back when this one has come again.
-    let bounds = Bounds { logins_at_most: Some(2), ..Bounds::NONE };
     let needs = Needs::OWN_POSTGRES;
-    Case { fault: 10, name, repetitions: 2, needs, bounds, admission: Admission::Benchmark, inject }
+    Case { fault: 10, name, repetitions: 2, needs, bounds: BOUNDS, admission: Admission::Benchmark, inject }
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -28,7 +32,10 @@ pub(super) const CASES: &[Case] = &[
     case("Postgres, reset", |trial| cut(trial, Server::Postgres, How::Reset).boxed_local()),
     case("Postgres, black hole", |trial| cut(trial, Server::Postgres, How::BlackHole).boxed_local()),
     case("Postgres, not heard", |trial| cut(trial, Server::Postgres, How::OneWay(Direction::FromTarget)).boxed_local()),
-    case("WhatsApp, reset", |trial| cut(trial, Server::WhatsApp, How::Reset).boxed_local()),
+    Case {
+        bounds: Bounds { last_connected_s: Some((BACK, BACK)), ..BOUNDS },
+        ..case("WhatsApp, reset", |trial| cut(trial, Server::WhatsApp, How::Reset).boxed_local())
+    },
     case("WhatsApp, black hole", |trial| cut(trial, Server::WhatsApp, How::BlackHole).boxed_local()),
     case("WhatsApp, silent", |trial| cut(trial, Server::WhatsApp, How::OneWay(Direction::ToTarget)).boxed_local()),
 ];

@@ -4,7 +4,7 @@ use super::{
     Mail,
     live::{Live, LiveEnd, Relapses},
     pairing::PairingProgress,
-    policy::{Ending, Policy, TEMPORARY_BAN, policy},
+    policy::{Ending, LONGEST_PAUSE, Policy, TEMPORARY_BAN, longest_pause, policy},
     waiting::Waiting,
 };
 use crate::{
@@ -157,7 +157,7 @@ impl Actor {
             Err(error) if error.kind == ErrorKind::OwnershipLost => ControlFlow::Break(()),
             Err(error) => {
                 tracing::error!(instance = %self.instance.id, %error, "a session could not be opened");
-                self.failed(Duration::from_secs(1));
+                self.failed(Duration::from_secs(1), LONGEST_PAUSE);
                 ControlFlow::Continue(())
             }
         }
@@ -255,7 +255,7 @@ impl Actor {
                     Err(error) if error.kind == ErrorKind::OwnershipLost => ControlFlow::Break(()),
                     Err(error) => {
                         tracing::error!(instance = %self.instance.id, %error, "the end of a connection could not be recorded");
-                        self.failed(Duration::from_secs(1));
+                        self.failed(Duration::from_secs(1), LONGEST_PAUSE);
                         ControlFlow::Continue(())
                     }
                 }
@@ -274,7 +274,7 @@ impl Actor {
         match policy(ending) {
             Policy::Now => self.not_before = None,
             Policy::Later(at_least) => {
-                self.failed(at_least);
+                self.failed(at_least, longest_pause(ending));
                 if self.intent == Intent::Online {
                     self.set_state(InstanceState::Connecting, Some(reason(ending))).await?;
                 }
@@ -301,9 +301,9 @@ impl Actor {
     }
 
     /// Schedules the next attempt.
-    fn failed(&mut self, at_least: Duration) {
+    fn failed(&mut self, at_least: Duration, longest: Duration) {
         let first = Duration::from_millis(self.shared.options.reconnect_jitter_ms);
-        self.not_before = Some(Instant::now() + at_least + backoff(self.failures, first));
+        self.not_before = Some(Instant::now() + at_least + backoff(self.failures, first, longest));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -323,7 +323,7 @@ impl Actor {
             self.intent = Intent::Rest;
             return self.set_state(InstanceState::Quarantined, Some("replaced")).await;
         }
-        self.failed(Duration::ZERO);
+        self.failed(Duration::ZERO, LONGEST_PAUSE);
         self.set_state(InstanceState::Connecting, Some("replaced")).await
     }
 
@@ -371,6 +371,7 @@ fn reason(ending: &Ending) -> &'static str {
 fn label(ending: &Ending) -> &'static str {
     match ending {
         Ending::Closed(Loss::Network) => "connection_lost",
+        Ending::Closed(Loss::NotReached) => "not_reached",
         Ending::Closed(Loss::WriteRefused) => "write_refused",
         Ending::Closed(Loss::GivenUp) => "given_up",
         Ending::Stream(_) => "stream_error",

@@ -6,12 +6,14 @@ use super::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 use url::{Host, Url};
 use wacore::net::{Transport, TransportEvent, TransportFactory};
 use warren_domain::{Error, Result};
 use whatsapp_rust_tokio_transport::{Connector, TokioWebSocketTransportFactory};
 
+/// How long it is waited for somebody who answers.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long a look at a proxy waits for TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -52,7 +54,12 @@ impl Dialer {
         self.factory.create_transport().await
     }
 
-    /// The same, through a proxy. Only what the proxy itself is to blame for is a [`ProxyError`].
+    /// Whether anybody answers there, whatever is said then: after a dial that failed, whose error does not tell.
+    pub(crate) async fn is_answered(&self) -> bool {
+        matches!(timeout(ANSWER, TcpStream::connect((self.host.as_str(), self.port))).await, Ok(Ok(_)))
+    }
+
+    /// The same as [`Dialer::dial`], through a proxy. Only what the proxy itself is to blame for is a [`ProxyError`].
     pub(crate) async fn dial_through(
         &self,
         route: &Route,
@@ -93,4 +100,29 @@ pub(crate) fn tls(authority: Option<&str>) -> Result<tokio_rustls::TlsConnector>
     }
     let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    /// Both fail to dial, and only the second is answered at all.
+    #[tokio::test]
+    async fn a_refusal_is_an_answer_and_a_closed_port_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialer = Dialer::new(&format!("ws://{}/ws", listener.local_addr().unwrap()), None).unwrap();
+        drop(listener);
+        assert!(dialer.dial().await.is_err() && !dialer.is_answered().await);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialer = Dialer::new(&format!("ws://{}/ws", listener.local_addr().unwrap()), None).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        });
+        assert!(dialer.dial().await.is_err() && dialer.is_answered().await);
+    }
 }

@@ -174,6 +174,18 @@ pub(crate) struct GatedFactory {
     pub(crate) route: Option<Route>,
 }
 
+impl GatedFactory {
+    /// Dials without a proxy, and notes whether anybody answers.
+    async fn dial(&self) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
+        self.gate.losses.is_dialled();
+        let dialled = self.dialer.dial().await;
+        if dialled.is_ok() || self.dialer.is_answered().await {
+            self.gate.losses.is_answered();
+        }
+        dialled
+    }
+}
+
 #[async_trait]
 impl TransportFactory for GatedFactory {
     async fn create_transport(
@@ -182,7 +194,7 @@ impl TransportFactory for GatedFactory {
         let refused = |_: &Refusal| self.gate.losses.is(Loss::WriteRefused);
         self.gate.check().inspect_err(refused)?;
         let dialled = match &self.route {
-            None => self.dialer.dial().await,
+            None => self.dial().await,
             Some(route) => self.dialer.dial_through(route).await,
         };
         let (inner, events) = dialled.inspect_err(|error| {

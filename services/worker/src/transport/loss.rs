@@ -2,6 +2,7 @@
 
 use async_channel::WeakReceiver;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wacore::net::TransportEvent;
 
 /// Who ended a connection.
@@ -9,6 +10,8 @@ use wacore::net::TransportEvent;
 pub(crate) enum Loss {
     /// The other side, or what lies between.
     Network,
+    /// There was none: nobody answers where WhatsApp should be.
+    NotReached,
     /// The gate: it let a write or a dial not through, and the library closes a socket that fails.
     WriteRefused,
     /// The library, while the socket was still heard: a login that fails or takes too long; or nothing heard for 20 s after a
@@ -19,11 +22,25 @@ pub(crate) enum Loss {
 
 /// What is known of it: whoever was first.
 #[derive(Debug, Default)]
-pub(super) struct Losses(OnceLock<Loss>);
+pub(super) struct Losses {
+    first: OnceLock<Loss>,
+    /// Nobody has answered yet, while it is dialled or after.
+    is_unanswered: AtomicBool,
+}
 
 impl Losses {
     pub(super) fn is(&self, loss: Loss) {
-        let _ = self.0.set(loss);
+        let _ = self.first.set(loss);
+    }
+
+    /// It is dialled. Who dials may be given up before it is known what comes of it.
+    pub(super) fn is_dialled(&self) {
+        self.is_unanswered.store(true, Ordering::Relaxed);
+    }
+
+    /// Somebody answers there.
+    pub(super) fn is_answered(&self) {
+        self.is_unanswered.store(false, Ordering::Relaxed);
     }
 
     /// The library closes its socket. As long as the socket is heard, nobody else ended it.
@@ -32,7 +49,8 @@ impl Losses {
     }
 
     pub(super) fn known(&self) -> Loss {
-        self.0.get().copied().unwrap_or(Loss::Network)
+        let or_else = if self.is_unanswered.load(Ordering::Relaxed) { Loss::NotReached } else { Loss::Network };
+        self.first.get().copied().unwrap_or(or_else)
     }
 }
 
@@ -48,6 +66,18 @@ mod tests {
         drop(socket);
         lost.is_closed_by_the_library(&library.downgrade());
         assert_eq!((given_up.known(), lost.known()), (Loss::GivenUp, Loss::Network));
+    }
+
+    #[test]
+    fn what_nobody_answers_is_not_reached() {
+        let losses = Losses::default();
+        losses.is_dialled();
+        assert_eq!(losses.known(), Loss::NotReached);
+        losses.is_answered();
+        assert_eq!(losses.known(), Loss::Network);
+        losses.is_dialled();
+        losses.is(Loss::WriteRefused);
+        assert_eq!(losses.known(), Loss::WriteRefused);
     }
 
     #[test]
