@@ -2,13 +2,14 @@
 
 use super::{
     Mail,
+    failures::Failures,
     live::{Live, LiveEnd, Relapses},
     pairing::PairingProgress,
-    policy::{Ending, LONGEST_PAUSE, Policy, TEMPORARY_BAN, longest_pause, policy},
+    policy::{Ending, Policy, TEMPORARY_BAN, policy},
     waiting::Waiting,
 };
 use crate::{
-    admission::{Urgency, backoff},
+    admission::Urgency,
     client::{Link, LinkParts},
     outbound::pace::Pacer,
     owner::Owner,
@@ -68,7 +69,7 @@ pub(crate) struct Actor {
     pub(super) loaded_data_key: Option<Vec<u8>>,
     pub(super) intent: Intent,
     pub(super) pairing: PairingProgress,
-    pub(super) failures: u32,
+    pub(super) failures: Failures,
     pub(super) pacer: Pacer,
     pub(super) relapses: Relapses,
     /// What is asked before it is online.
@@ -98,7 +99,7 @@ impl Actor {
             loaded_data_key: parts.data_key,
             intent,
             pairing: PairingProgress::none(),
-            failures: 0,
+            failures: Failures::default(),
             fenced_at: None,
             not_before: None,
             kicks: VecDeque::new(),
@@ -150,14 +151,14 @@ impl Actor {
                 let end = Live::new(self, link, permit).run().await;
                 self.fenced_at = None;
                 if started.elapsed() > STABLE {
-                    self.failures = 0;
+                    self.failures.forget();
                 }
                 self.follow(end).await
             }
             Err(error) if error.kind == ErrorKind::OwnershipLost => ControlFlow::Break(()),
             Err(error) => {
                 tracing::error!(instance = %self.instance.id, %error, "a session could not be opened");
-                self.failed(Duration::from_secs(1), LONGEST_PAUSE);
+                self.failed(Duration::from_secs(1));
                 ControlFlow::Continue(())
             }
         }
@@ -255,7 +256,7 @@ impl Actor {
                     Err(error) if error.kind == ErrorKind::OwnershipLost => ControlFlow::Break(()),
                     Err(error) => {
                         tracing::error!(instance = %self.instance.id, %error, "the end of a connection could not be recorded");
-                        self.failed(Duration::from_secs(1), LONGEST_PAUSE);
+                        self.failed(Duration::from_secs(1));
                         ControlFlow::Continue(())
                     }
                 }
@@ -274,7 +275,8 @@ impl Actor {
         match policy(ending) {
             Policy::Now => self.not_before = None,
             Policy::Later(at_least) => {
-                self.failed(at_least, longest_pause(ending));
+                let pause = self.failures.ended(ending, self.first_pause());
+                self.not_before = Some(Instant::now() + at_least + pause);
                 if self.intent == Intent::Online {
                     self.set_state(InstanceState::Connecting, Some(reason(ending))).await?;
                 }
@@ -301,10 +303,13 @@ impl Actor {
     }
 
     /// Schedules the next attempt.
-    fn failed(&mut self, at_least: Duration, longest: Duration) {
-        let first = Duration::from_millis(self.shared.options.reconnect_jitter_ms);
-        self.not_before = Some(Instant::now() + at_least + backoff(self.failures, first, longest));
-        self.failures = self.failures.saturating_add(1);
+    fn failed(&mut self, at_least: Duration) {
+        let pause = self.failures.failed(self.first_pause());
+        self.not_before = Some(Instant::now() + at_least + pause);
+    }
+
+    fn first_pause(&self) -> Duration {
+        Duration::from_millis(self.shared.options.reconnect_jitter_ms)
     }
 
     /// Another connection of this device took over.
@@ -323,7 +328,7 @@ impl Actor {
             self.intent = Intent::Rest;
             return self.set_state(InstanceState::Quarantined, Some("replaced")).await;
         }
-        self.failed(Duration::ZERO, LONGEST_PAUSE);
+        self.failed(Duration::ZERO);
         self.set_state(InstanceState::Connecting, Some("replaced")).await
     }
 

@@ -94,7 +94,7 @@ impl Actor {
             Action::CancelPairing => self.end_pairing(PairingState::Cancelled, "cancelled").await?,
             Action::Connect | Action::Restart => {
                 self.intent = Intent::Online;
-                self.failures = 0;
+                self.failures.forget();
                 self.set_state(InstanceState::Connecting, None).await?;
             }
             Action::Disconnect => {

@@ -2,6 +2,7 @@
 
 mod actor;
 mod command;
+mod failures;
 mod ledger;
 mod live;
 mod pairing;

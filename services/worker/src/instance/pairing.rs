@@ -85,7 +85,7 @@ impl Actor {
         self.pairing.by_code = by_code;
         self.pairing.deadline = Instant::now() + Duration::from_secs(self.shared.options.pairing_deadline_s);
         self.intent = Intent::Pair;
-        self.failures = 0;
+        self.failures.forget();
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl Actor {
         self.pairing.become_state(PairingState::Succeeded, None);
         self.pairing.awaits_login = true;
         self.intent = Intent::Online;
-        self.failures = 0;
+        self.failures.forget();
         Ok(())
     }
 

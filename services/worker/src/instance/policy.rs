@@ -63,20 +63,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const PROXY_PAUSE: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The longest pause between two attempts.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// The longest while nobody answers where WhatsApp should be: such an attempt is no burden to anybody, and when the network is
-/// back, accounts should be soon.
-const UNREACHED: Duration = Duration::from_secs(15);
-
-/// How long the pauses before attempts may become that failed like this.
-pub(crate) fn longest_pause(ending: &Ending) -> Duration {
-    match ending {
-        Ending::Closed(Loss::NotReached) => UNREACHED,
-        _ => LONGEST_PAUSE,
-    }
-}
-
 /// The table. Codes: whatsapp-rust 0.7, `handle_stream_error` and `ConnectFailureReason`.
 pub(crate) fn policy(ending: &Ending) -> Policy {
     match ending {
@@ -124,14 +110,6 @@ fn failure(reason: ConnectFailureReason) -> Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_are_short_while_nobody_answers() {
-        assert_eq!(longest_pause(&Ending::Closed(Loss::NotReached)), UNREACHED);
-        for ending in [Ending::Closed(Loss::Network), Ending::Closed(Loss::GivenUp), Ending::Unanswered] {
-            assert_eq!(longest_pause(&ending), LONGEST_PAUSE);
-        }
-    }
 
     #[test]
     fn every_row() {
