@@ -1,7 +1,8 @@
 //! What happened, from its witnesses: the API's answers, the simulator's ledger, the event log and those who follow it, the
 //! store's tables, the processes' memory.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// A finished run, after everything under way had settled.
 #[derive(Debug, Clone, Default)]
@@ -182,6 +183,25 @@ pub struct Memory {
     pub worst: u64,
 }
 
+impl Memory {
+    /// Of looks at what each kind of process held, bytes: what is steady is the most of those until this moment.
+    #[must_use]
+    pub fn of(looks: &[(Instant, HashMap<&str, u64>)], steady_until: Instant) -> Vec<Self> {
+        let mut kinds = HashMap::new();
+        for (at, held) in looks {
+            for (kind, bytes) in held {
+                let memory =
+                    kinds.entry(kind).or_insert_with(|| Self { kind: (*kind).to_owned(), steady: *bytes, worst: *bytes });
+                if *at <= steady_until {
+                    memory.steady = memory.steady.max(*bytes);
+                }
+                memory.worst = memory.worst.max(*bytes);
+            }
+        }
+        kinds.into_values().collect()
+    }
+}
+
 /// Something of one tenant, asked for with another one's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
@@ -200,4 +220,18 @@ pub struct Throughput {
     pub healed_per_s: f64,
     /// How long healing took.
     pub healed_after: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_against_the_most_of_the_steady_part() {
+        let now = Instant::now();
+        let look = |second: u64, bytes: u64| (now + Duration::from_secs(second), HashMap::from([("worker", bytes)]));
+        let memory = Memory::of(&[look(0, 1), look(1, 5), look(2, 4), look(3, 9)], now + Duration::from_secs(1));
+        assert_eq!(memory, [Memory { kind: "worker".to_owned(), steady: 5, worst: 9 }]);
+        assert_eq!(Memory::of(&[], now), []);
+    }
 }

@@ -83,7 +83,8 @@ fn tests(options: &Options, scratch: &OsStr, postgres: &Shared) -> Result<()> {
     }
     println!("cargo-nextest is not installed; `cargo test` does the same, slower.");
     // What the feature of `warren` comes down to.
-    let others = ["test", "--workspace", "--exclude", "warren", "--features", "warren-runtime/fault-injection"];
+    let features = "warren-runtime/fault-injection,warren-postgres/fault-injection";
+    let others = ["test", "--workspace", "--exclude", "warren", "--features", features];
     let ours = [&["test", "--package", "warren"], FAULTS].concat();
     for (chosen, targets) in [(&others[..], &["--lib", "--bins", "--tests"][..]), (&ours, &["--bins", "--test", "e2e"])] {
         let arguments: Vec<_> = chosen.iter().chain(targets).copied().chain(filter).collect();

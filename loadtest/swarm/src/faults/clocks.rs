@@ -12,7 +12,7 @@ use warren_testkit::cluster::{Durability, Node};
 type Inject = for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>;
 
 const fn case(name: &'static str, inject: Inject) -> Case {
-    let bounds = Bounds { no_failed_calls: true, no_doubt: true, no_disconnects: true, ..Bounds::NONE };
+    let bounds = Bounds::UNNOTICED;
     let needs = Needs { durability: Durability::Synced, ..Needs::USUAL };
     Case { fault: 11, name, repetitions: 5, needs, bounds, admission: Admission::Benchmark, inject }
 }

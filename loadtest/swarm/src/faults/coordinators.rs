@@ -8,13 +8,19 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use warren_testkit::eventually;
 
-const BOUNDS: Bounds = Bounds { no_failed_calls: true, no_doubt: true, no_disconnects: true, ..Bounds::NONE };
-
 const fn case(
     name: &'static str,
     inject: for<'t, 's> fn(&'t mut Trial<'s>) -> futures::future::LocalBoxFuture<'t, Result<()>>,
 ) -> Case {
-    Case { fault: 4, name, repetitions: 5, needs: Needs::USUAL, bounds: BOUNDS, admission: Admission::Benchmark, inject }
+    Case {
+        fault: 4,
+        name,
+        repetitions: 5,
+        needs: Needs::USUAL,
+        bounds: Bounds::UNNOTICED,
+        admission: Admission::Benchmark,
+        inject,
+    }
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -22,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
     case("follower killed", |trial| follower_killed(trial).boxed_local()),
     case("majority killed", |trial| majority_killed(trial).boxed_local()),
     Case {
-        bounds: Bounds { no_doubt: false, detected_s: Some(DETECTED), ..BOUNDS },
+        bounds: Bounds { no_doubt: false, detected_s: Some(DETECTED), ..Bounds::UNNOTICED },
         ..case("leader killed, then a worker", |trial| leader_then_worker(trial).boxed_local())
     },
 ];

@@ -99,11 +99,7 @@ async fn stands_still(trial: &mut Trial<'_>) -> Result<()> {
     node.answering().await?;
     node.set_environment(&[(VARIABLE.to_owned(), String::new())]);
     trial.look_again();
-    let quarantined = trial.scene.in_state("quarantined").await?;
-    if quarantined > 0 {
-        trial.wrong(format!("{quarantined} instances are quarantined"));
-    }
-    Ok(())
+    trial.nobody_is_quarantined().await
 }
 
 /// How often a process passed the place before it stood still there: at a login, as many connections may have stayed open.

@@ -12,7 +12,7 @@ pub(super) const CASES: &[Case] = &[Case {
     name: "killed",
     repetitions: 5,
     needs: Needs::USUAL,
-    bounds: Bounds { no_failed_calls: true, no_doubt: true, no_disconnects: true, ..Bounds::NONE },
+    bounds: Bounds::UNNOTICED,
     admission: Admission::Benchmark,
     inject: |trial| killed(trial).boxed_local(),
 }];

@@ -95,28 +95,29 @@ impl Bounds {
         gap_worst_ms: None,
     };
 
+    /// No call fails, no send is in doubt, and no instance that was not hit loses its connection.
+    const UNNOTICED: Self = Self { no_failed_calls: true, no_doubt: true, no_disconnects: true, ..Self::NONE };
+
     /// Adds to the violations of a run, of whatever size, what it promises and does not hold.
     fn judge(&self, outcome: &mut Outcome) {
-        let mut wrong = Vec::new();
         if self.no_failed_calls && outcome.failed_calls > 0 {
-            wrong.push(format!("{} calls failed: {:?}", outcome.failed_calls, outcome.failures));
+            outcome.violations.push(format!("{} calls failed: {:?}", outcome.failed_calls, outcome.failures));
         }
         if outcome.failed_sends > 0 {
-            wrong.push(format!("{} sends ended failed without need", outcome.failed_sends));
+            outcome.violations.push(format!("{} sends ended failed without need", outcome.failed_sends));
         }
         if self.no_doubt && outcome.sends_in_doubt > 0 {
-            wrong.push(format!("{} sends were in doubt and ended failed", outcome.sends_in_doubt));
+            outcome.violations.push(format!("{} sends were in doubt and ended failed", outcome.sends_in_doubt));
         }
         if self.no_disconnects && outcome.disconnects + outcome.needless > 0 {
             let (disconnects, who) = (outcome.disconnects, &outcome.disconnected);
-            wrong.push(format!("{disconnects} logins beyond those that were hit; of the instances, {who}"));
+            outcome.violations.push(format!("{disconnects} logins beyond those that were hit; of the instances, {who}"));
         }
         if let Some(most) = self.logins_at_most
             && outcome.most_logins > most
         {
-            wrong.push(format!("an instance logged in {} times, of at most {most}", outcome.most_logins));
+            outcome.violations.push(format!("an instance logged in {} times, of at most {most}", outcome.most_logins));
         }
-        outcome.violations.append(&mut wrong);
     }
 }
 

@@ -11,7 +11,7 @@ const fn case(
     no_failed_calls: bool,
     inject: for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>,
 ) -> Case {
-    let bounds = Bounds { no_failed_calls, no_doubt: true, no_disconnects: true, ..Bounds::NONE };
+    let bounds = Bounds { no_failed_calls, ..Bounds::UNNOTICED };
     Case { fault: 7, name, repetitions: 5, needs: Needs::USUAL, bounds, admission: Admission::Benchmark, inject }
 }
 

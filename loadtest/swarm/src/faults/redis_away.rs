@@ -9,7 +9,7 @@ use tokio::time::sleep;
 const fn case(name: &'static str, inject: for<'t, 's> fn(&'t mut Trial<'s>) -> LocalBoxFuture<'t, Result<()>>) -> Case {
     // So that rates are asked for at all.
     let needs = Needs { environment: &[("WARREN_GATEWAY__REQUESTS_PER_SECOND", "100000")], ..Needs::USUAL };
-    let bounds = Bounds { no_failed_calls: true, no_doubt: true, no_disconnects: true, ..Bounds::NONE };
+    let bounds = Bounds::UNNOTICED;
     Case { fault: 8, name, repetitions: 5, needs, bounds, admission: Admission::Benchmark, inject }
 }
 

@@ -166,6 +166,18 @@ impl<'a> Trial<'a> {
         self.outcome.measured.insert(name.to_owned(), value);
     }
 
+    /// Notes it if an instance was taken for one that two clients log in with.
+    ///
+    /// # Errors
+    /// The API does not answer.
+    pub(super) async fn nobody_is_quarantined(&mut self) -> Result<()> {
+        let quarantined = self.scene.in_state("quarantined").await?;
+        if quarantined > 0 {
+            self.wrong(format!("{quarantined} instances are quarantined"));
+        }
+        Ok(())
+    }
+
     /// Notes that something is wrong that no invariant speaks of.
     pub fn wrong(&mut self, what: impl Into<String>) {
         self.outcome.violations.push(what.into());

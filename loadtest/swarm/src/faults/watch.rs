@@ -136,23 +136,7 @@ impl Watch {
 
     /// What each kind of process held before `fault`, and the most since.
     pub(super) fn memory(&self, fault: Instant) -> Vec<Memory> {
-        with(&self.seen, |seen| {
-            let mut kinds = HashMap::<&'static str, Memory>::new();
-            for (at, held) in &seen.memory {
-                for (kind, bytes) in held {
-                    let memory = kinds.entry(kind).or_insert_with(|| Memory {
-                        kind: (*kind).to_owned(),
-                        steady: *bytes,
-                        worst: *bytes,
-                    });
-                    if *at <= fault {
-                        memory.steady = memory.steady.max(*bytes);
-                    }
-                    memory.worst = memory.worst.max(*bytes);
-                }
-            }
-            kinds.into_values().collect()
-        })
+        with(&self.seen, |seen| Memory::of(&seen.memory, fault))
     }
 }
 

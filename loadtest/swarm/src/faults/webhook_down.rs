@@ -20,7 +20,7 @@ const fn case(name: &'static str, inject: Inject) -> Case {
         ],
         ..Needs::USUAL
     };
-    let bounds = Bounds { no_failed_calls: true, no_doubt: true, no_disconnects: true, ..Bounds::NONE };
+    let bounds = Bounds::UNNOTICED;
     Case { fault: 14, name, repetitions: 2, needs, bounds, admission: Admission::Benchmark, inject }
 }
 

@@ -43,11 +43,7 @@ async fn paused(trial: &mut Trial<'_>) -> Result<()> {
     trial.cluster().workers.get(worker).context("no such worker")?.resume()?;
     dropped(trial, worker, owned, woke).await?;
     trial.look_again();
-    let quarantined = trial.scene.in_state("quarantined").await?;
-    if quarantined > 0 {
-        trial.wrong(format!("{quarantined} instances are quarantined"));
-    }
-    Ok(())
+    trial.nobody_is_quarantined().await
 }
 
 /// Pauses a worker, which is left out of what is asked of all until it goes on.

@@ -54,9 +54,7 @@ impl Followers {
 
     /// Both have everything, up to the delivery of a message; then the webhook goes away and something comes in.
     async fn begin(receiver: Receiver, stage: &Stage, paired: &Paired, person: &Person, delivered: &str) -> Self {
-        let body = json!({"url": receiver.url(), "after": "begin"});
-        let made: Value = stage.api.post("/v1/webhooks", &body).await.unwrap().into().unwrap();
-        receiver.expect(made["secret"].as_str().unwrap());
+        let webhook = receiver.subscribe(&stage.api, "begin", None).await.unwrap();
         let seen = eventually("the webhook has everything", PATIENCE, async || {
             let events = stage.api.events(&paired.id).await?;
             ensure!(events.iter().any(|event| event.is_status(delivered, "delivered")), "it is not delivered yet");
@@ -70,7 +68,7 @@ impl Followers {
             Ok(events.iter().any(|event| event.is_text("missed")).then_some(events))
         });
         let missed = missed.await.unwrap();
-        Self { receiver, webhook: made["id"].as_str().unwrap().to_owned(), cursor, missed }
+        Self { receiver, webhook, cursor, missed }
     }
 
     /// The cursor is good in the cluster and goes on where it was; the webhook is there, and gets what it had not, once and in

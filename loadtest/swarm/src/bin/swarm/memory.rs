@@ -1,21 +1,22 @@
 //! What processes hold while something goes on for long.
 
-use crate::process;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 use warren_swarm::history::Memory;
+use warren_testkit::memory_of;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Private memory by kind of process, bytes, look by look.
-type Looks = Vec<BTreeMap<String, u64>>;
+/// What the processes held, bytes, look by look, in their order.
+type Looks = Vec<(Instant, Vec<u64>)>;
 
 /// Looks until it is dropped.
 pub(crate) struct Watch {
+    processes: Vec<(String, u32)>,
     looks: Arc<Mutex<Looks>>,
     looking: JoinHandle<()>,
 }
@@ -30,50 +31,32 @@ impl Watch {
     /// Looks at these from now on; those of one name are added up.
     pub(crate) fn start(processes: Vec<(String, u32)>) -> Self {
         let looks = Arc::new(Mutex::new(Looks::new()));
-        let looking = tokio::spawn(look(processes, looks.clone()));
-        Self { looks, looking }
+        let ids = processes.iter().map(|(_, id)| *id).collect();
+        let looking = tokio::spawn(look(ids, looks.clone()));
+        Self { processes, looks, looking }
     }
 
-    /// What each kind held: as steady counts the most of the first half of the time.
-    pub(crate) fn memory(&self) -> Vec<Memory> {
-        judged(&self.looks.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What each kind held.
+    pub(crate) fn memory(&self, steady_until: Instant) -> Vec<Memory> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_kind = |bytes: &[u64]| {
+            let mut held = HashMap::new();
+            for ((kind, _), bytes) in self.processes.iter().zip(bytes) {
+                *held.entry(kind.as_str()).or_default() += bytes;
+            }
+            held
+        };
+        let looks: Vec<_> = looks.iter().map(|(at, bytes)| (*at, by_kind(bytes))).collect();
+        Memory::of(&looks, steady_until)
     }
 }
 
-async fn look(processes: Vec<(String, u32)>, looks: Arc<Mutex<Looks>>) {
+async fn look(processes: Vec<u32>, looks: Arc<Mutex<Looks>>) {
     let mut clock = interval(LOOK);
     loop {
         clock.tick().await;
-        let mut held = BTreeMap::new();
-        for (kind, pid) in &processes {
-            // One that has ended holds nothing; what that means is not for this to say.
-            *held.entry(kind.clone()).or_default() += process::private_kib(*pid).unwrap_or(0) << 10;
-        }
-        looks.lock().unwrap_or_else(PoisonError::into_inner).push(held);
-    }
-}
-
-fn judged(looks: &[BTreeMap<String, u64>]) -> Vec<Memory> {
-    let most = |kind: &str, looks: &[BTreeMap<String, u64>]| looks.iter().filter_map(|held| held.get(kind)).copied().max();
-    let half = looks.get(..looks.len().div_ceil(2)).unwrap_or_default();
-    let kinds = looks.first().map(|held| held.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-    let memory = kinds.into_iter().map(|kind| Memory {
-        steady: most(&kind, half).unwrap_or(0),
-        worst: most(&kind, looks).unwrap_or(0),
-        kind,
-    });
-    memory.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn growth_is_against_the_most_of_the_first_half() {
-        let look = |bytes: u64| BTreeMap::from([("worker".to_owned(), bytes)]);
-        let memory = judged(&[look(1), look(5), look(4), look(9)]);
-        assert_eq!(memory, [Memory { kind: "worker".to_owned(), steady: 5, worst: 9 }]);
-        assert_eq!(judged(&[]), []);
+        // One that has ended holds nothing; what that means is not for this to say.
+        let held = processes.iter().map(|process| memory_of(*process).unwrap_or(0)).collect();
+        looks.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), held));
     }
 }

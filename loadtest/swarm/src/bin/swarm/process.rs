@@ -1,15 +1,14 @@
 //! What the kernel says of a process: private memory and CPU time.
 
 use anyhow::{Context, Result};
+use warren_testkit::memory_of;
 
 /// Linux counts in hundredths of a second towards user space, on every architecture.
 const TICKS: f64 = 100.0;
 
 /// Private memory (anonymous pages), kibibytes.
 pub(crate) fn private_kib(pid: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).context("no RssAnon")?;
-    Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
+    Ok(memory_of(pid).context("the process is gone")? >> 10)
 }
 
 /// CPU time used so far, user and system, seconds; in steps of 10 ms.

@@ -70,7 +70,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let mut load = Load::start(&place, &fleet, Plan::usual(arguments.seed, arguments.rate))?;
     let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(arguments.seconds)).await;
-    let (ended, memory) = (Instant::now(), watch.memory());
+    let ended = Instant::now();
+    let middle = began + ended.saturating_duration_since(began) / 2;
+    let memory = watch.memory(middle);
     load.finish().await?;
     let record = load.take();
     let settled = witness.settled(&record, PATIENCE).await?;
@@ -81,7 +83,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
     let followers = receiver.iter().map(|receiver| (0, receiver as &dyn Follower));
     let followers: Vec<_> = followers.chain([(0, &stream as &dyn Follower)]).collect();
     witness.readers(&mut history, &followers, PATIENCE).await?;
-    history.throughput = (record.sent.len() >= ENOUGH).then(|| halves(load.latencies(), began, ended));
+    history.throughput = (record.sent.len() >= ENOUGH).then(|| halves(load.latencies(), [began, middle, ended]));
     history.memory.clone_from(&memory);
     if let Some(stranger) = &stranger {
         history.looks = stranger.look(&fleet, &record).await;
@@ -112,8 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Value> {
 }
 
 /// The second half of the time against the first.
-fn halves(latencies: &Latencies, began: Instant, ended: Instant) -> Throughput {
-    let middle = began + ended.saturating_duration_since(began) / 2;
+fn halves(latencies: &Latencies, [began, middle, ended]: [Instant; 3]) -> Throughput {
     Throughput {
         steady_per_s: latencies.rate(began, middle, ON_TIME),
         healed_per_s: latencies.rate(middle, ended, ON_TIME),
