@@ -62,8 +62,11 @@ async fn two_clients_exchange_texts_and_receipts() {
     .await;
     assert_eq!(truth["accepted"].as_array().unwrap().len(), 5);
     assert_eq!(truth["accepted"][0]["copies"], 1);
-    let (_, phone) = http(&simulator, "GET", "/admin/people/6281100000002/inbox", "").await;
-    assert_eq!(phone["messages"].as_array().unwrap().len(), 6, "the phone of the account reads along: {phone}");
+    // The phone of the account reads along, at its own pace.
+    let phone = eventually("all on bob's phone", &simulator, "/admin/people/6281100000002/inbox", |inbox| {
+        (inbox["messages"].as_array()?.len() == 6).then(|| inbox.clone())
+    })
+    .await;
     assert_eq!(phone["undecryptable"], 0);
     alice.stop().await;
     bob.stop().await;
