@@ -61,7 +61,8 @@ impl Settled {
         Self { listener: app.bus.listen(Topic::Settled(message)).await, deadline }
     }
 
-    /// The message as soon as it is not open any more, or as it is when the time is up or the gateway stops.
+    /// The message as soon as it is not open any more, or as it is when the time is up or the gateway stops: a second later at
+    /// most, whatever the ledger does.
     pub(super) async fn wait(mut self, app: &App, tenant: TenantId, mut message: Message) -> Message {
         let mut is_heard = true;
         while message.status.is_open() && Instant::now() < self.deadline && !app.lifecycle.is_stopping() {
@@ -80,10 +81,27 @@ impl Settled {
                 () = app.lifecycle.stopping() => {}
             }
             // A ledger that does not answer now is asked again until the time is up: the message is accepted either way.
-            if let Ok(Some(current)) = app.ledger.message(tenant, message.id).await {
+            let until = self.deadline.max(Instant::now() + LOOK);
+            if let Some(current) = look(app.ledger.message(tenant, message.id), until).await {
                 message = current;
             }
         }
         message
+    }
+}
+
+/// What the ledger says, if it does until then: while its database is away it waits much longer before it says that.
+async fn look<E>(reading: impl Future<Output = Result<Option<Message>, E>>, until: Instant) -> Option<Message> {
+    timeout_at(until, reading).await.ok()?.ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ledger_that_does_not_answer_is_not_waited_for() {
+        let until = Instant::now() + Duration::from_millis(10);
+        assert_eq!(look(std::future::pending::<Result<_, ()>>(), until).await, None);
     }
 }
