@@ -61,8 +61,8 @@ impl Settled {
         Self { listener: app.bus.listen(Topic::Settled(message)).await, deadline }
     }
 
-    /// The message as soon as it is not open any more, or as it is when the time is up or the gateway stops: a second later at
-    /// most, whatever the ledger does.
+    /// The message as soon as it is not open any more, or as it is when the time is up, and a second later at most, whatever the
+    /// ledger does; or when the gateway stops, as soon as the ledger has answered.
     pub(super) async fn wait(mut self, app: &App, tenant: TenantId, mut message: Message) -> Message {
         let mut is_heard = true;
         while message.status.is_open() && Instant::now() < self.deadline && !app.lifecycle.is_stopping() {
@@ -80,7 +80,8 @@ impl Settled {
                 _ = timeout_at(next_look, ring) => {}
                 () = app.lifecycle.stopping() => {}
             }
-            // A ledger that does not answer now is asked again until the time is up: the message is accepted either way.
+            // A ledger that does not answer now is asked again until the time is up: the message is accepted either way. A slow one
+            // has all of the time, and a last look is more than a glance.
             let until = self.deadline.max(Instant::now() + LOOK);
             if let Some(current) = look(app.ledger.message(tenant, message.id), until).await {
                 message = current;
